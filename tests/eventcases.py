@@ -119,8 +119,5 @@ def _read(path: Path) -> list[Case]:
 
 
 CASES = [
-    case
-    for path in sorted(FOLDER.glob("*.md"))
-    if path.name != "README.md"
-    for case in _read(path)
+    case for path in sorted(FOLDER.glob("*.md")) if path.name != "README.md" for case in _read(path)
 ]

@@ -7,11 +7,13 @@ same events, the same attributes and the same errors at every split.
 from __future__ import annotations
 
 import re
-from collections.abc import MutableSequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from .errors import ParseError, parse_error
 from .grammar import LIMITS, RETRY_DIGITS, Limits
+
+if TYPE_CHECKING:
+    from collections.abc import MutableSequence
 
 __all__ = ["EventParser"]
 
@@ -232,7 +234,9 @@ class EventParser:
             start = end
         self._scan = len(raw) - start
         if self._scan > self._line_limit:
-            self._fail("event-line-too-long", start, bytes(raw[start : start + self._line_limit + 1]))
+            self._fail(
+                "event-line-too-long", start, bytes(raw[start : start + self._line_limit + 1])
+            )
         return start
 
     def _lines(self, block: bytes, start: int, found: list[dict[str, Any]], room: int) -> int:

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Generator
 from itertools import islice
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hio.core.http import httping
 
 from .engine import EventParser
-from .errors import ParseError
-from .grammar import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from .errors import ParseError
+    from .grammar import Limits
 
 __all__ = ["EventSource"]
 
