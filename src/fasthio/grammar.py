@@ -88,6 +88,20 @@ FRAMINGS: Final = ("none", "fixed", "chunked", "close")
 # Limits ----------------------------------------------------------------------
 
 
+#: Least and most that a limit may be set to. A line must have room for the start
+#: of a status line, a head for a status line behind its empty lines.
+_RANGES: Final = {
+    "line": (32, 1 << 30),
+    "fields": (1, 1 << 20),
+    "head": (1024, 1 << 30),
+    "interims": (0, 1 << 20),
+    "empty_lines": (0, 100),
+    "extensions": (0, 1 << 30),
+    "trailers": (2, 1 << 30),
+    "body": (0, MAX_LENGTH),
+}
+
+
 @dataclass(frozen=True)
 class Limits:
     """Bound what one response may cost; sizes in octets, None for no bound.
@@ -107,7 +121,7 @@ class Limits:
         event_line: one line of an event stream.
         event: data of one event.
     Raises:
-        ValueError: a limit is not a positive int (`body` may be None or 0).
+        ValueError: a limit is no int, or out of its range.
     """
 
     line: int = 65_536
@@ -126,11 +140,11 @@ class Limits:
             value = getattr(self, field.name)
             if field.name == "body" and value is None:
                 continue
-            least = 0 if field.name in ("body", "empty_lines", "interims", "extensions") else 1
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise ValueError(f"limit {field.name} must be an int of at least {least}: {value!r}")
-            if value > MAX_LENGTH:
-                raise ValueError(f"limit {field.name} is above {MAX_LENGTH}: {value!r}")
+            least, most = _RANGES.get(field.name, (1, MAX_LENGTH))
+            if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+                raise ValueError(
+                    f"limit {field.name} must be an int from {least} to {most}, not {value!r}"
+                )
 
 
 #: The limits in force where none are given.
