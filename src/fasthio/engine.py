@@ -85,7 +85,7 @@ ENGINE, _module = choose(os.environ.get("FASTHIO_ENGINE"))
 if TYPE_CHECKING:
     from ._parser import EventParser, ResponseParser, receive, send
 else:
-    EventParser = _module.EventParser
+    EventParser = getattr(_module, "EventParser", None)
     ResponseParser = _module.ResponseParser
-    receive = _module.receive
-    send = _module.send
+    receive = getattr(_module, "receive", None)
+    send = getattr(_module, "send", None)
