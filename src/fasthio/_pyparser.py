@@ -155,8 +155,9 @@ class ResponseParser:
         while True:
             state = self._state
             if state <= _FIELD_LINE:
+                before = pos
                 pos = self._head(rx, pos)
-                if self._state <= _FIELD_LINE:
+                if self._state <= _FIELD_LINE and pos == before:
                     break
             elif state == _DONE or (head_only and self.headed):
                 break
@@ -425,6 +426,7 @@ class ResponseParser:
     def _end_head(self) -> None:
         """Choose the framing of the body (RFC 9112 6.3)."""
         if self._interim:
+            self._interim = False
             self._state = _START_LINE
             self._section = self.consumed
             self._empties = 0
