@@ -41,9 +41,12 @@ from fasthio.syntax import (
     status_line_fault,
 )
 
-__all__ = ["NAME", "ResponseParser"]
+__all__ = ["NAME", "EventParser", "ResponseParser", "peek", "receive", "send"]
 
 NAME = "c"
+
+include "_net.pxi"
+include "_events.pxi"
 
 cdef extern from *:
     """
@@ -216,7 +219,7 @@ cdef inline octets_t content_end(octets_t at, octets_t end, int *wide) noexcept 
                 return at
             wide[0] |= at[0] >= 0x80
             at += 1
-            if at[-1] == HTAB:
+            if (at - 1)[0] == HTAB:
                 break
         if at >= end:
             return at
@@ -233,7 +236,7 @@ cdef inline object value_of(octets_t at, octets_t end, int wide):
     """Make the text of a field value, OWS trimmed (RFC 9112 5.1)."""
     while at < end and (at[0] == SP or at[0] == HTAB):
         at += 1
-    while at < end and (end[-1] == SP or end[-1] == HTAB):
+    while at < end and ((end - 1)[0] == SP or (end - 1)[0] == HTAB):
         end -= 1
     return text_of(at, end - at, wide)
 
@@ -716,7 +719,7 @@ cdef class ResponseParser:
     cdef Py_ssize_t _quick_status(self, octets_t head, Py_ssize_t room) except -1:
         """Read the status line of a final head; 0 where it is anything else."""
         cdef octets_t lf = <octets_t>memchr(head, LF, room)
-        if lf == NULL or lf - head < 2 or lf[-1] != CR or memcmp(head, b"HTTP/", 5) != 0:
+        if lf == NULL or lf - head < 2 or (lf - 1)[0] != CR or memcmp(head, b"HTTP/", 5) != 0:
             return 0
         if not self._status_line(head, lf - 1):
             return 0

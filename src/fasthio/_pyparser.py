@@ -12,11 +12,13 @@ from typing import Any, Final, NoReturn
 
 from multidict import CIMultiDict, istr
 
+from ._pyevents import EventParser
+from ._pynet import peek, receive, send
 from .errors import ParseError, parse_error
 from .grammar import FRAMINGS, LIMITS, MAX_LENGTH, STATES, TOKEN, Limits
 from .syntax import codings_of, extensions_of, field_fault, length_of, status_line_fault
 
-__all__ = ["NAME", "ResponseParser"]
+__all__ = ["NAME", "EventParser", "ResponseParser", "peek", "receive", "send"]
 
 NAME: Final = "py"
 
