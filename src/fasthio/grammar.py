@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 __all__ = [
     "COMMON_FIELDS",
     "ERRORS",
+    "EXCHANGE_ERRORS",
     "FIELD_CONTENT",
     "FRAMINGS",
     "LIMITS",
@@ -92,6 +93,20 @@ FRAMINGS: Final = ("none", "fixed", "chunked", "close")
 # Limits ----------------------------------------------------------------------
 
 
+#: Least and most that a limit may be set to. A line must have room for the start
+#: of a status line, a head for a status line behind its empty lines.
+_RANGES: Final = {
+    "line": (32, 1 << 30),
+    "fields": (1, 1 << 20),
+    "head": (1024, 1 << 30),
+    "interims": (0, 1 << 20),
+    "empty_lines": (0, 100),
+    "extensions": (0, 1 << 30),
+    "trailers": (2, 1 << 30),
+    "body": (0, MAX_LENGTH),
+}
+
+
 @dataclass(frozen=True)
 class Limits:
     """Bound what one response may cost; sizes in octets, None for no bound.
@@ -112,7 +127,7 @@ class Limits:
         event: data of one event.
         events: events in the queue of an event stream, not yet taken; None as in hio.
     Raises:
-        ValueError: a limit is not a positive int (`body` and `events` may be None).
+        ValueError: a limit is no int, or out of its range.
     """
 
     line: int = 65_536
@@ -132,11 +147,11 @@ class Limits:
             value = getattr(self, field.name)
             if field.name in ("body", "events") and value is None:
                 continue
-            least = 0 if field.name in ("body", "empty_lines", "interims", "extensions") else 1
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise ValueError(f"limit {field.name} must be an int of at least {least}: {value!r}")
-            if value > MAX_LENGTH:
-                raise ValueError(f"limit {field.name} is above {MAX_LENGTH}: {value!r}")
+            least, most = _RANGES.get(field.name, (1, MAX_LENGTH))
+            if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+                raise ValueError(
+                    f"limit {field.name} must be an int from {least} to {most}, not {value!r}"
+                )
 
 
 #: The limits in force where none are given.
@@ -232,6 +247,45 @@ ERRORS: Final[dict[str, ErrorSpec]] = {
     "too-many-events": ErrorSpec(
         "event", "WHATWG HTML 9.2.6", "more events wait in the queue than the limit"
     ),
+}
+
+#: Every code an exchange may fail with where no response is at fault.
+EXCHANGE_ERRORS: Final[dict[str, ErrorSpec]] = {
+    # before there is a connection
+    "unresolved": ErrorSpec("resolution", "RFC 9110 4.3.3", "host name does not resolve"),
+    "refused": ErrorSpec("connection", "RFC 9110 4.3.3", "no address of the host takes connections"),
+    "tls": ErrorSpec("tls", "RFC 9110 4.3.3", "TLS handshake failed"),
+    "certificate": ErrorSpec("tls", "RFC 9110 4.3.4", "certificate of the server is not accepted"),
+    # the connection ended
+    "closed": ErrorSpec(
+        "connection", "RFC 9112 9.6", "connection was closed before the request was sent"
+    ),
+    "reset": ErrorSpec(
+        "connection", "RFC 9112 9.5", "connection failed before the response was complete"
+    ),
+    "reopened": ErrorSpec(
+        "connection", "RFC 9110 9.2.2", "connection was reopened and the request not sent again"
+    ),
+    "unsafe-retry": ErrorSpec(
+        "connection", "RFC 9110 9.2.2", "request is not idempotent and so not sent again"
+    ),
+    "retries": ErrorSpec(
+        "connection", "RFC 9110 9.2.2", "connection ended each time the request was sent"
+    ),
+    # time limits
+    "timeout-connect": ErrorSpec("timeout", "RFC 9112 9.5", "connection took longer than allowed"),
+    "timeout-first": ErrorSpec(
+        "timeout", "RFC 9112 9.5", "first octet of the response took longer than allowed"
+    ),
+    "timeout-total": ErrorSpec("timeout", "RFC 9112 9.5", "exchange took longer than allowed"),
+    # redirects
+    "redirect-missing": ErrorSpec("redirect", "RFC 9110 15.4", "redirect without a Location"),
+    "redirect-malformed": ErrorSpec("redirect", "RFC 9110 10.2.2", "Location is no URI reference"),
+    "redirect-scheme": ErrorSpec("redirect", "RFC 9110 4.2", "redirect leaves http and https"),
+    "redirect-insecure": ErrorSpec("redirect", "RFC 9110 17.9", "redirect leads from https to http"),
+    "redirect-limit": ErrorSpec("redirect", "RFC 9110 15.4", "more redirects than allowed"),
+    # the program
+    "bad-request": ErrorSpec("request", "RFC 9112 3", "request cannot be built"),
 }
 
 #: Field names whose objects the C engine makes once, in the spellings servers use.

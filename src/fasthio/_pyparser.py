@@ -1,0 +1,617 @@
+"""The Python engine: an incremental HTTP/1.1 response parser (RFC 9112).
+
+The same parser as `src/_parser.pyx`, function for function; `_parser.pyi` holds
+the documentation of both. What a line that is refused had wrong, and how list
+valued framing fields are read, is in `syntax`, which both engines use.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, NoReturn
+
+from multidict import CIMultiDict, istr
+
+from ._pyevents import EventParser
+from ._pynet import peek, receive, send
+from .errors import ParseError, parse_error
+from .grammar import FRAMINGS, LIMITS, MAX_LENGTH, STATES, TOKEN, Limits
+from .syntax import codings_of, extensions_of, field_fault, length_of, status_line_fault
+
+__all__ = ["NAME", "EventParser", "ResponseParser", "peek", "receive", "send"]
+
+NAME: Final = "py"
+
+(
+    _START_LINE,
+    _FIELD_LINE,
+    _FIXED,
+    _CHUNK_SIZE,
+    _CHUNK_DATA,
+    _CHUNK_END,
+    _TRAILER,
+    _UNTIL_CLOSE,
+    _DONE,
+    _FAILED,
+) = range(len(STATES))
+_NO_BODY, _BY_LENGTH, _CHUNKED, _BY_CLOSE = range(len(FRAMINGS))
+
+_CR: Final = 0x0D
+_LF: Final = 0x0A
+_CRLF: Final = b"\r\n"
+_START: Final = b"HTTP/"
+#: The kinds of field the parser itself reads.
+_OTHER, _LENGTH, _CODING = range(3)
+_KINDS: Final = {"content-length": _LENGTH, "transfer-encoding": _CODING}
+_TOKEN_CLASS: Final = re.escape(bytes(sorted(TOKEN)).decode("ascii"))
+#: status line: version, status, reason (RFC 9112 4)
+_STATUS_LINE: Final = re.compile(
+    r"HTTP/(1\.[0-9]|0\.9) ([1-9][0-9][0-9])(?: ([\t\x20-\x7e\x80-\xff]*))?"
+)
+#: field-name ":" field-value with its OWS still on (RFC 9112 5)
+_FIELD: Final = re.compile(rf"([{_TOKEN_CLASS}]+):([\t\x20-\x7e\x80-\xff]*)")
+_CHUNK_LINE: Final = re.compile(rb"0*([0-9A-Fa-f]{1,16})")
+#: A head longer than this goes line by line; so the line cache stays small.
+_QUICK_HEAD: Final = 8192
+#: Longest chunk that is gathered with others before it is put into the body.
+_GATHER: Final = 16384
+
+
+class ResponseParser:
+    """Parse HTTP/1.1 responses from a buffer that fills as octets come."""
+
+    def __init__(self, *, limits: Limits | None = None, mapping: type[Any] | None = None) -> None:
+        self.limits = LIMITS if limits is None else limits
+        self.mapping: type[Any] = CIMultiDict if mapping is None else mapping
+        self._known: dict[str, tuple[str, str, int]] = {}
+        self.start()
+
+    def start(self, method: str = "GET") -> None:
+        self.method = method.upper()
+        self.version: tuple[int, int] | None = None
+        self.status: int | None = None
+        self.reason: str | None = None
+        self.headers: Any = None
+        self.length: int | None = None
+        self.body = bytearray()
+        self.extensions: dict[str, str | None] = {}
+        self.trailers: Any = None
+        self.codings: tuple[str, ...] = ()
+        self.conflicted = False
+        self.interims = 0
+        self.consumed = 0
+        self.headed = False
+        self.error: ParseError | None = None
+        self._state = _START_LINE
+        self._framing = -1
+        self._eof = False
+        self._scanned = 0  # octets of the present line that hold no LF
+        self._section = 0  # offset where the head or trailer section began
+        self._empties = 0
+        self._left = 0  # octets of the body or chunk still to come
+        self._taken = 0  # octets of body so far
+        self._overhead = 0  # chunk extension octets so far
+        self._interim = False
+        self._trailing: Any = None
+        self._begin_section()
+
+    def reset(self) -> None:
+        self.start(self.method)
+
+    def start_body(self, framing: str, length: int | None = None) -> None:
+        if framing not in FRAMINGS:
+            raise ValueError(f"framing must be one of {FRAMINGS}, not {framing!r}")
+        if (framing == "fixed") != (length is not None):
+            raise ValueError("length goes with framing 'fixed' and only with it")
+        if length is not None and not 0 <= length <= MAX_LENGTH:
+            raise ValueError(f"length must be from 0 to {MAX_LENGTH}, not {length}")
+        self.start(self.method)
+        self.headers = self.mapping()
+        self._enter_body(FRAMINGS.index(framing), length or 0, 0)
+
+    # attributes computed from others
+
+    @property
+    def state(self) -> str:
+        return STATES[self._state]
+
+    @property
+    def framing(self) -> str | None:
+        return None if self._framing < 0 else FRAMINGS[self._framing]
+
+    @property
+    def done(self) -> bool:
+        return self._state == _DONE
+
+    @property
+    def wanted(self) -> int:
+        if self._state == _FIXED or self._state == _CHUNK_DATA:
+            return self._left
+        return -1 if self._state == _UNTIL_CLOSE and self.limits.body is None else 0
+
+    def received(self, count: int) -> None:
+        wanted = self.wanted
+        if count < 0 or (count > wanted and wanted >= 0):
+            raise ValueError(f"count must be from 0 to {wanted}, not {count}")
+        self.consumed += count
+        self._taken += count
+        if wanted > 0:
+            self._left -= count
+            if self._left == 0:
+                self._end_data()
+
+    # parsing
+
+    def parse(self, rx: bytearray, eof: bool = False) -> int:
+        return self._run(rx, eof, False)
+
+    def parse_head(self, rx: bytearray, eof: bool = False) -> int:
+        return self._run(rx, eof, True)
+
+    def _run(self, rx: bytearray, eof: bool, head_only: bool) -> int:
+        if self.error is not None:
+            raise self.error.with_traceback(None)
+        if eof:
+            self._eof = True
+        pos = 0
+        while True:
+            state = self._state
+            if state <= _FIELD_LINE:
+                before = pos
+                pos = self._head(rx, pos)
+                if self._state <= _FIELD_LINE and pos == before:
+                    break
+            elif state == _DONE or (head_only and self.headed):
+                break
+            elif state == _FIXED or state == _CHUNK_DATA:
+                pos = self._data(rx, pos)
+                if self._left:
+                    break
+            elif state == _UNTIL_CLOSE:
+                pos = self._rest(rx, pos)
+                break
+            elif state == _TRAILER:
+                pos = self._trailer(rx, pos)
+                if self._state == _TRAILER:
+                    break
+            else:
+                before = pos
+                pos = self._chunks(rx, pos)
+                if self._state == state and pos == before:
+                    break
+        if self._eof and not (head_only and self.headed):
+            self._close()
+        return pos
+
+    def _fail(self, code: str, offset: int, near: bytes = b"") -> NoReturn:
+        """Record the error for good and raise it; `offset` counts from the message's start."""
+        error = parse_error(code, offset=offset, state=STATES[self._state], near=near)
+        self.error = error
+        self._state = _FAILED
+        raise error
+
+    def _close(self) -> None:
+        """Take the end of the stream: the message is complete, or it never will be (RFC 9112 8)."""
+        state = self._state
+        if state == _UNTIL_CLOSE:
+            self._finish()
+        elif state == _TRAILER and self.consumed == self._section and not self._scanned:
+            self._finish()  # the last chunk came: nothing of the body is missing (RFC 9112 8)
+        elif state == _TRAILER:
+            self._fail("closed-in-trailers", self.consumed)
+        elif state == _FIXED:
+            self._fail("closed-in-body", self.consumed)
+        elif state in (_CHUNK_SIZE, _CHUNK_DATA, _CHUNK_END):
+            self._fail("closed-in-chunk", self.consumed)
+        elif state == _START_LINE and not self._scanned:
+            self._fail("closed-before-start", self.consumed)
+        elif state <= _FIELD_LINE:
+            self._fail("closed-in-head", self.consumed)
+
+    # lines
+
+    def _line(self, rx: bytearray, pos: int, most: int, code: str) -> int:
+        """Find the LF that ends the line at `pos`; -1 until it comes.
+
+        `most` is what the section may still hold; `code` the error for more.
+        """
+        room = min(self.limits.line, most)
+        lf = rx.find(_LF, pos + self._scanned)
+        if lf < 0:
+            have = len(rx) - pos
+            # a CR at the very end may be the line's end and not its content
+            if have > room + 1 or (have == room + 1 and rx[-1] != _CR):
+                self._too_long(rx, pos, room, code)
+            self._scanned = have
+            return -1
+        self._scanned = 0
+        if lf - (lf > pos and rx[lf - 1] == _CR) - pos > room:
+            self._too_long(rx, pos, room, code)
+        return lf
+
+    def _too_long(self, rx: bytearray, pos: int, room: int, code: str) -> NoReturn:
+        code = "line-too-long" if room == self.limits.line else code
+        self._fail(code, self.consumed + room, rx[pos : pos + min(32, room)])
+
+    # head
+
+    def _begin_section(self) -> None:
+        self._count = 0
+        self._name: str | None = None  # field whose value may still be folded
+        self._values: list[str] = []
+        self._kind = _OTHER
+        self._field_at = 0
+        self._codings: list[str] = []
+        self._coding_at = 0
+        self._length = -1
+        self._length_fault = ("", 0, b"")
+
+    def _head(self, rx: bytearray, pos: int) -> int:
+        """Take lines up to the end of the final head."""
+        while self._state == _START_LINE:
+            line = self._start_line(rx, pos)
+            if line < 0:
+                return pos
+            pos = line
+        if self._count == 0 and self._name is None and not self._scanned:
+            end = self._quick_fields(rx, pos)
+            if end:
+                return end
+        mapping = None if self._interim else self.headers
+        while True:
+            most = max(0, self.limits.head - (self.consumed - self._section))
+            lf = self._line(rx, pos, most, "head-too-large")
+            if lf < 0:
+                return pos
+            ended = self._field_line(rx, pos, lf, mapping)
+            self.consumed += lf + 1 - pos
+            pos = lf + 1
+            if ended:
+                self._end_head()
+                return pos
+
+    def _start_line(self, rx: bytearray, pos: int) -> int:
+        """Take the line before the fields; -1 until it is whole, else where the next one begins."""
+        have = len(rx) - pos
+        for index in range(min(5, have) if self._scanned < 5 else 0):
+            if rx[pos + index] == _START[index]:
+                continue
+            octet = rx[pos + index]
+            if octet == _CR and index == 0:
+                if have == 1:
+                    break
+                octet = rx[pos + 1]
+                index = 1
+            if octet == _LF and rx[pos] in _CRLF:
+                return self._empty_line(rx, pos, index + 1)
+            self._fail("bad-start", self.consumed + index, rx[pos : pos + index + 1])
+        most = max(0, self.limits.head - (self.consumed - self._section))
+        lf = self._line(rx, pos, most, "head-too-large")
+        if lf < 0:
+            return -1
+        end = lf - (rx[lf - 1] == _CR)
+        match = _STATUS_LINE.fullmatch(rx[pos:end].decode("iso-8859-1"))
+        if match is None:
+            line = bytes(rx[pos:end])
+            fault = status_line_fault(line)
+            assert fault is not None
+            self._fail(fault[0], self.consumed + fault[1], line[fault[1] :])
+        status = int(match[2])
+        self._interim = 100 <= status < 200 and status != 101  # RFC 9110 15.2
+        if self._interim:
+            self.interims += 1
+            if self.interims > self.limits.interims:
+                self._fail("too-many-interims", self.consumed, rx[pos:end])
+        else:
+            # 0.9 and 1.0 are 1.0; a higher minor version is 1.1 to us (RFC 9110 2.5)
+            self.version = (1, 0) if match[1] in ("1.0", "0.9") else (1, 1)
+            self.status = status
+            self.reason = (match[3] or "").strip(" \t")
+            self.headers = self.mapping()
+        self._state = _FIELD_LINE
+        self.consumed += lf + 1 - pos
+        return lf + 1
+
+    def _empty_line(self, rx: bytearray, pos: int, size: int) -> int:
+        """Take an empty line before the status line (RFC 9112 2.2)."""
+        self._empties += 1
+        if self._empties > self.limits.empty_lines:
+            self._fail("empty-lines", self.consumed, rx[pos : pos + size])
+        self._scanned = 0
+        self.consumed += size
+        return pos + size
+
+    def _quick_fields(self, rx: bytearray, pos: int) -> int:
+        """Take all fields at once where they are whole, plain and small; 0 where they are not."""
+        limits = self.limits
+        room = min(_QUICK_HEAD, limits.line, max(0, limits.head - (self.consumed - self._section)))
+        stop = rx.find(b"\r\n\r\n", pos, pos + room)
+        if stop < 0 or self._interim:
+            return 0
+        lines = rx[pos:stop].decode("iso-8859-1").split("\r\n")
+        if len(lines) > limits.fields:
+            return 0
+        size = stop + 4 - pos
+        known = self._known
+        fields = []
+        fresh = False
+        for line in lines:
+            field = known.get(line)
+            if field is None:
+                match = _FIELD.fullmatch(line)
+                if match is None:
+                    return 0  # folded, ended by LF alone, or wrong: line by line
+                fresh = True
+                name = match[1]
+                field = (istr(name), match[2].strip(" \t"), _KINDS.get(name.lower(), _OTHER))
+            fields.append(field)
+        if fresh:
+            # the next head will repeat most of these lines; keep those of one head
+            self._known = dict(zip(lines, fields, strict=True))
+        add = self.headers.add
+        offset = self.consumed
+        for line, field in zip(lines, fields, strict=True):
+            name, value, kind = field
+            add(name, value)
+            if kind:
+                self._framing_field(kind, value, offset)
+            offset += len(line) + 2
+        self._count = len(lines)
+        self.consumed += size
+        self._end_head()
+        return pos + size
+
+    def _field_line(self, rx: bytearray, pos: int, lf: int, mapping: Any) -> bool:
+        """Take one line of a head or trailer section; True if it ends the section."""
+        end = lf - (lf > pos and rx[lf - 1] == _CR)
+        if end == pos:
+            self._commit(mapping)
+            return True
+        text = rx[pos:end].decode("iso-8859-1")
+        if text[0] in " \t" and self._name is not None:
+            # obs-fold: the value goes on, joined by one space (RFC 9112 5.2)
+            self._check_line(rx, pos, end)
+            folded = text.strip(" \t")
+            if folded:
+                self._values.append(folded)
+            return False
+        self._commit(mapping)
+        if self._count >= self.limits.fields:
+            self._fail("too-many-fields", self.consumed, rx[pos:end])
+        match = _FIELD.fullmatch(text)
+        if match is None:
+            self._check_line(rx, pos, end)
+        assert match is not None
+        self._count += 1
+        self._name = match[1]
+        value = match[2].strip(" \t")
+        self._values = [value] if value else []
+        self._kind = _KINDS.get(match[1].lower(), _OTHER)
+        self._field_at = self.consumed
+        return False
+
+    def _check_line(self, rx: bytearray, pos: int, end: int) -> None:
+        """Fail with what is wrong with a field line, if anything is."""
+        line = bytes(rx[pos:end])
+        fault = field_fault(line, self._name is None and self._count == 0)
+        if fault is not None:
+            self._fail(fault[0], self.consumed + fault[1], line[fault[1] :])
+
+    def _commit(self, mapping: Any) -> None:
+        """Put the field that can no more be folded into its mapping."""
+        if self._name is None:
+            return
+        if mapping is not None:
+            value = " ".join(self._values)
+            mapping.add(istr(self._name), value)
+            if self._kind and self._state == _FIELD_LINE:
+                self._framing_field(self._kind, value, self._field_at)
+        self._name = None
+
+    def _framing_field(self, kind: int, value: str, offset: int) -> None:
+        """Note what a field says about the body; faults count when the head is complete."""
+        if kind == _CODING:
+            if not self._codings:
+                self._coding_at = offset
+            self._codings.append(value)
+            return
+        if self._length_fault[0]:
+            return
+        length, code = length_of(value)
+        if not code and self._length not in (-1, length):
+            code = "differing-lengths"
+        if code:
+            self._length_fault = (code, offset, value.encode("iso-8859-1"))
+        else:
+            self._length = length
+
+    def _end_head(self) -> None:
+        """Choose the framing of the body (RFC 9112 6.3)."""
+        if self._interim:
+            self._interim = False
+            self._state = _START_LINE
+            self._section = self.consumed
+            self._empties = 0
+            self._begin_section()
+            return
+        status = self.status
+        assert status is not None
+        framing, length, offset = _BY_CLOSE, 0, self.consumed
+        # 6.3 (1), (2): no body, whatever the framing fields say
+        if (
+            status < 200
+            or status in (204, 304)
+            or self.method == "HEAD"
+            or (self.method == "CONNECT" and status < 300)
+        ):
+            framing = _NO_BODY
+        elif self._codings:
+            # 6.3 (3), (4): Transfer-Encoding overrides Content-Length
+            value = ", ".join(self._codings)
+            self.codings, chunked, code = codings_of(value)
+            if code:
+                self._fail(code, self._coding_at, value.encode("iso-8859-1"))
+            self.conflicted = self._length >= 0 or bool(self._length_fault[0])
+            # HTTP/1.0 has no chunked coding (6.1): read until close
+            if chunked and self.version == (1, 1):
+                framing = _CHUNKED
+            elif chunked:
+                self.codings += ("chunked",)
+        elif self._length_fault[0]:
+            # 6.3 (5): the framing is invalid
+            self._fail(*self._length_fault)
+        elif self._length >= 0:
+            framing, length = _BY_LENGTH, self._length
+        self._enter_body(framing, length, offset)
+
+    def _enter_body(self, framing: int, length: int, offset: int) -> None:
+        self._framing = framing
+        self.headed = True
+        self._left = 0
+        if framing == _NO_BODY or (framing == _BY_LENGTH and not length):
+            self.length = 0
+            self._state = _DONE
+        elif framing == _BY_LENGTH:
+            self.length = length
+            if self.limits.body is not None and length > self.limits.body:
+                self._fail("body-too-large", offset)
+            self._left = length
+            self._state = _FIXED
+        elif framing == _CHUNKED:
+            self._state = _CHUNK_SIZE
+        else:
+            self._state = _UNTIL_CLOSE
+
+    # body
+
+    def _data(self, rx: bytearray, pos: int) -> int:
+        """Take octets of a body or chunk whose size is known."""
+        count = min(self._left, len(rx) - pos)
+        if count:
+            with memoryview(rx) as view:
+                self.body += view[pos : pos + count]
+            self.consumed += count
+            self._taken += count
+            self._left -= count
+        if self._left == 0:
+            self._end_data()
+        return pos + count
+
+    def _end_data(self) -> None:
+        if self._state == _CHUNK_DATA:
+            self._state = _CHUNK_END
+        else:
+            self._finish()
+
+    def _rest(self, rx: bytearray, pos: int) -> int:
+        """Take octets of a body that the peer ends by closing."""
+        count = len(rx) - pos
+        limit = self.limits.body
+        over = limit is not None and len(self.body) + count > limit
+        if over:
+            assert limit is not None
+            count = limit - len(self.body)
+        with memoryview(rx) as view:
+            self.body += view[pos : pos + count]
+        self.consumed += count
+        self._taken += count
+        if over:
+            self._fail("body-too-large", self.consumed)
+        return pos + count
+
+    def _chunks(self, rx: bytearray, pos: int) -> int:
+        """Take chunks from `pos` on, as many as are whole (RFC 9112 7.1)."""
+        if self._state == _CHUNK_END:
+            return self._chunk_end(rx, pos)
+        size = len(rx)
+        body, limits = self.body, self.limits
+        parts: list[bytearray] = []
+        gathered = 0
+        begin = pos
+        # short whole chunks one after the other, put into the body in one go
+        while not self._scanned and limits.body is None:
+            lf = rx.find(_LF, pos, pos + 19)
+            match = _CHUNK_LINE.fullmatch(rx, pos, lf - 1) if lf > pos + 1 else None
+            if match is None or rx[lf - 1] != _CR or lf - 1 - pos > limits.line:
+                break
+            count = int(match[1], 16)
+            after = lf + 1 + count
+            if not count or count > _GATHER or after + 2 > size or rx[after : after + 2] != _CRLF:
+                break
+            parts.append(rx[lf + 1 : after])
+            gathered += count
+            pos = after + 2
+        if parts:
+            body += b"".join(parts)
+            self._taken += gathered
+            self.consumed += pos - begin
+        return self._chunk_line(rx, pos)
+
+    def _chunk_line(self, rx: bytearray, pos: int) -> int:
+        """Take one chunk-size line with its extensions."""
+        limits = self.limits
+        lf = self._line(rx, pos, limits.line, "line-too-long")
+        if lf < 0:
+            return pos
+        # LF alone is refused here: others read such a line in another way (RFC 9112 7.1)
+        if lf == pos or rx[lf - 1] != _CR:
+            self._fail("bad-chunk-line", self.consumed + lf - pos, rx[pos : lf + 1])
+        line = bytes(rx[pos : lf - 1])
+        size, pairs, code, index = extensions_of(line)
+        if code:
+            self._fail(code, self.consumed + index, line[index:])
+        digits = len(line) - len(line.lstrip(b"0123456789ABCDEFabcdef"))
+        self._overhead += len(line) - digits
+        if self._overhead > limits.extensions + self._taken:
+            self._fail("extensions-too-large", self.consumed, line)
+        for name, value in pairs:
+            if name not in self.extensions and len(self.extensions) >= limits.fields:
+                self._fail("too-many-extensions", self.consumed, line)
+            self.extensions[name] = value
+        if limits.body is not None and size > limits.body - len(self.body):
+            self._fail("body-too-large", self.consumed, line)
+        self.consumed += lf + 1 - pos
+        if size:
+            self._left = size
+            self._state = _CHUNK_DATA
+        else:
+            self._state = _TRAILER
+            self._trailing = self.mapping()
+            self._section = self.consumed
+            self._begin_section()
+        return lf + 1
+
+    def _chunk_end(self, rx: bytearray, pos: int) -> int:
+        """Take the CRLF after the data of a chunk; `_scanned` counts the CR (RFC 9112 7.1)."""
+        for index in range(self._scanned, 2):
+            if pos + index >= len(rx):
+                self._scanned = index
+                return pos
+            if rx[pos + index] != _CRLF[index]:
+                self._fail("bad-chunk-end", self.consumed + index, rx[pos : pos + index + 1])
+        self._scanned = 0
+        self.consumed += 2
+        self._state = _CHUNK_SIZE
+        return pos + 2
+
+    def _trailer(self, rx: bytearray, pos: int) -> int:
+        """Take trailer lines (RFC 9112 7.1.2); they are never merged into the headers."""
+        while True:
+            most = max(0, self.limits.trailers - (self.consumed - self._section))
+            lf = self._line(rx, pos, most, "trailers-too-large")
+            if lf < 0:
+                return pos
+            ended = self._field_line(rx, pos, lf, self._trailing)
+            if self._count:
+                self.trailers = self._trailing
+            self.consumed += lf + 1 - pos
+            pos = lf + 1
+            if ended:
+                self._finish()
+                return pos
+
+    def _finish(self) -> None:
+        """End the message; the length is now that of the body."""
+        if self._framing != _BY_LENGTH:
+            self.length = self._taken
+        self._state = _DONE

@@ -1,0 +1,399 @@
+"""Respondent: hio's face over the response parser.
+
+The engine finds out what the octets mean; this module gives it the names and
+the step-by-step manner that hio's programs know.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Generator
+from typing import Any
+
+from hio.core.http import httping
+from hio.help import Hict
+
+from .engine import ResponseParser
+from .errors import ParseError, Reason
+from .eventing import EventSource
+from .grammar import Limits
+
+__all__ = ["REDIRECTS", "Respondent"]
+
+#: Statuses that make a response a redirect (RFC 9110 15.4). hio: D26, 308 is one too.
+REDIRECTS = frozenset((300, 301, 302, 303, 307, 308))
+
+_decode = json.JSONDecoder().decode
+
+
+class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
+    """Parse responses out of a buffer, one step at each `parse()`.
+
+    Attributes beyond hio's:
+        engine: the `ResponseParser` at work; `engine.wanted` and
+            `engine.received` let a connector put large bodies straight in place.
+        fault: the exception behind `error`, or None.
+        reusable: True once a response is complete and its connection may carry
+            another exchange (RFC 9112 9.3).
+    """
+
+    Retry = 100  # milliseconds before an event stream is asked for again
+
+    #: False in a subclass that overrides a generator: then `parse` goes through it.
+    _direct = True
+
+    def __init_subclass__(cls, **kwa: Any) -> None:
+        """See whether a subclass wants its own generators to be driven."""
+        super().__init_subclass__(**kwa)
+        cls._direct = all(
+            getattr(cls, name) is getattr(Respondent, name)
+            for name in ("parseMessage", "parseHead", "parseBody", "checkPersisted")
+        )
+
+    def __init__(
+        self,
+        redirects: list[Any] | None = None,
+        redirectable: bool = True,
+        events: deque[Any] | None = None,
+        retry: int | None = None,
+        leid: str | None = None,
+        *,
+        limits: Limits | None = None,
+        **kwa: Any,
+    ) -> None:
+        """Set up for the first response.
+
+        Args:
+            redirects: responses that were redirects so far.
+            redirectable: True to let redirects be followed.
+            events: where server-sent events are put.
+            retry: milliseconds before an event stream is asked for again.
+            leid: id of the last event seen; hio ignores it (D27).
+            limits: bounds on what a response may cost; None for the default ones.
+            kwa: `msg`, `dictable` and `method` as for hio's Parsent.
+        """
+        self.engine = ResponseParser(limits=limits, mapping=Hict)
+        self.fault: Exception | None = None
+        self.reusable = False
+        self._begun = False
+        self._given = False  # the engine itself parsed the head of the present body
+        self._own: Generator[bool | None, None, None] | None = None
+        super().__init__(**kwa)
+
+        self.status: int | None = None
+        self.code: int | None = None
+        self.reason: str | None = None
+
+        self.redirectant: bool | None = None
+        self.redirected: bool | None = None
+        self.redirects = redirects if redirects is not None else []
+        self.redirectable = bool(redirectable)
+
+        self.evented: bool | None = None
+        self.events = events if events is not None else deque()
+        self.retry = retry if retry is not None else self.Retry
+        self.leid = leid
+        self.eventSource: EventSource | None = None
+
+    def reinit(self, redirectable: bool | None = None, **kwa: Any) -> None:
+        """Set up for another response; what is None stays as it is.
+
+        Args:
+            redirectable: True to let redirects be followed.
+            kwa: `msg`, `dictable` and `method` as for hio's Parsent; a `msg` that
+                is another buffer starts the parser afresh (hio: D22).
+        """
+        other = kwa.get("msg") is not None and kwa["msg"] is not self.msg
+        super().reinit(**kwa)
+        if redirectable is not None:
+            self.redirectable = bool(redirectable)
+        self.status = None
+        self.code = None
+        self.reason = None
+        self.evented = None
+        if other:
+            self.makeParser()
+
+    def close(self) -> None:
+        """Say that the peer will send no more; counts before the first `parse` too (hio: D20)."""
+        super().close()
+        if self.eventSource is not None:
+            self.eventSource.close()
+
+    def makeParser(self, msg: bytearray | None = None) -> None:
+        """Make all fresh for the next message.
+
+        Args:
+            msg: buffer to parse from; None for the present one.
+        """
+        self.closed = False
+        self._begun = False
+        self._given = False
+        super().makeParser(msg=msg)
+        self._own = self.parser
+
+    def checkPersisted(self) -> None:
+        """Set `persisted`: may the connection stay open after this response (RFC 9112 9.3)."""
+        get = self.headers.getall
+        options = {
+            option.strip(" \t").lower()
+            for value in get("connection", ())
+            for option in value.split(",")
+        }
+        if self.version == (1, 1):
+            self.persisted = "close" not in options and (self.chunked or self.length is not None)
+        elif self.version == (1, 0):
+            self.persisted = bool(
+                self.evented
+                or self.headers.get("keep-alive")
+                or "keep-alive" in options
+                or "keep-alive" in self.headers.get("proxy-connection", "").lower()
+            )
+
+    # generators, as programs that drive the parser by hand know them
+
+    def parseMessage(self) -> Generator[bool | None, None, None]:
+        """Parse one message, head and body.
+
+        Yields:
+            None while octets are missing, True when the message has ended,
+            well or with `errored` and `error` set.
+        """
+        self._begin()
+        while not (self.started or self.closed):
+            if self.msg:
+                self.started = True
+                break
+            yield None
+        try:
+            for part in (self.parseHead, self.parseBody):
+                for result in part():
+                    if result is not None:
+                        break
+                    yield None
+        except ParseError as error:
+            self._fail(error)
+        self._end()
+        yield True
+
+    def parseHead(self) -> Generator[bool | None, None, None]:
+        """Parse the head of a message.
+
+        Yields:
+            None while octets are missing, True when the head is complete.
+        Raises:
+            ParseError: the head is malformed, or cut off by the peer's closing.
+        """
+        if self.headed:
+            return
+        self.engine.start(self.method)
+        self.body = self.engine.body
+        while True:
+            self._consume(self.engine.parse_head)
+            if self.engine.headed:
+                break
+            yield None
+        self._publish()
+        yield True
+
+    def parseBody(self) -> Generator[bool | None, None, None]:
+        """Parse the body of a message.
+
+        Where the head was not parsed here, the attributes `chunked` and
+        `length` say how, as the program assigned them.
+
+        Yields:
+            None while octets are missing, True when the body is complete.
+        Raises:
+            ParseError: the body is malformed, or cut off by the peer's closing.
+            ValueError: `length` is negative.
+        """
+        if self.bodied:
+            return
+        engine = self.engine
+        if not self._given:
+            if self.chunked:
+                engine.start_body("chunked")
+            elif self.length is not None:
+                engine.start_body("fixed", self.length)
+            else:
+                engine.start_body("close")
+            self.body = engine.body
+            if self.eventSource is not None:
+                self.eventSource.makeParser(raw=self.body)
+        while True:
+            try:
+                self._consume(engine.parse)
+            finally:
+                if self.evented:
+                    self._parse_events()
+            if engine.done:
+                break
+            yield None
+        self._publish_body()
+        yield True
+
+    # the same in one go
+
+    def parse(self) -> None:
+        """Parse as far as the octets at hand go; never raises for what a peer sent.
+
+        When the message has ended, `ended` is True and `parser` None.
+        """
+        parser = self.parser
+        if parser is None:
+            return
+        if parser is not self._own or not self._direct:
+            super().parse()
+            return
+        if not self._begun:
+            self._begin()
+            self.engine.start(self.method)
+            self.body = self.engine.body
+        if not self.msg:
+            if not self.closed:
+                return
+        else:
+            self.started = True
+        engine = self.engine
+        try:
+            self._consume(engine.parse)
+            if engine.headed and not self.headed:
+                self._publish()
+            if self.evented:
+                self._parse_events()
+            if not engine.done:
+                return
+            self._publish_body()
+        except ParseError as error:
+            self._fail(error)
+        self._end()
+        self.parser = None
+
+    def dictify(self) -> None:
+        """Decode the body as JSON into `data` where its type or `dictable` asks for it.
+
+        `data` is None where the body is no JSON; nesting too deep for the
+        decoder is no JSON either (hio: D28).
+        """
+        if self.jsoned or self.dictable:
+            try:
+                self.data = _decode(self.body.decode("utf-8"))
+            except (ValueError, RecursionError):
+                self.data = None
+
+    # steps
+
+    def _begin(self) -> None:
+        """Forget the last message; not `closed`, which may have come first (hio: D20)."""
+        self._begun = True
+        self._given = False
+        self.headed = False
+        self.bodied = False
+        self.ended = False
+        self.started = False
+        self.errored = False
+        self.error = None
+        self.fault = None
+        self.reusable = False
+        self.version = None
+        self.headers = None
+        self.parms = None
+        self.trails = None
+        self.jsoned = None
+        self.encoding = "ISO-8859-1"
+        self.eventSource = None
+
+    def _consume(self, step: Any) -> None:
+        """Let the engine take octets from the front of `msg`, and delete them once."""
+        msg = self.msg
+        engine = self.engine
+        before = engine.consumed
+        try:
+            step(msg, self.closed)
+        finally:
+            count = engine.consumed - before
+            if count:
+                del msg[:count]
+
+    def _publish(self) -> None:
+        """Give the head its hio names."""
+        engine = self.engine
+        self._given = True
+        self.headed = True
+        self.version = engine.version
+        self.status = self.code = engine.status
+        self.reason = engine.reason
+        headers = self.headers = engine.headers
+        self.chunked = engine.framing == "chunked"
+        self.length = engine.length if not self.chunked else None
+        content_type = headers.get("content-type")
+        if content_type:
+            self._publish_type(content_type)
+        self.checkPersisted()
+        if self.status in REDIRECTS:
+            self.redirectant = True
+        elif self.redirectant:
+            self.redirectant = False
+        if self.chunked:
+            self.parms = engine.extensions
+
+    def _publish_type(self, content_type: str) -> None:
+        """Read the media type: an event stream, JSON, and the charset (RFC 9110 8.3)."""
+        media, _, parameters = content_type.partition(";")
+        media = media.lower()
+        self.jsoned = "application/json" in media
+        self.evented = "text/event-stream" in media
+        if parameters:
+            for parameter in parameters.split(";"):
+                name, _, value = parameter.partition("=")
+                if name.strip().lower() == "charset":
+                    self.encoding = value.strip().strip('"')  # hio: D29
+        if self.evented:
+            self.eventSource = EventSource(
+                raw=self.body, events=self.events, dictable=self.dictable
+            )
+
+    def _parse_events(self) -> None:
+        """Let the event source take whole lines out of the body."""
+        source = self.eventSource
+        if source is None:
+            return
+        source.parse()
+        if source.retry is not None:
+            self.retry = source.retry
+        if source.leid is not None:
+            self.leid = source.leid
+
+    def _publish_body(self) -> None:
+        engine = self.engine
+        self.length = engine.length if not self.evented else len(self.body)
+        self.trails = engine.trailers
+        self.bodied = True
+        self._given = False
+        self.reusable = bool(
+            self.persisted
+            and not self.closed
+            and not engine.conflicted
+            and engine.framing != "close"
+            and engine.status != 101
+        )
+
+    def _fail(self, error: ParseError) -> None:
+        """Record an error; what came before it stays readable."""
+        engine = self.engine
+        if engine.headed and not self.headed:
+            self._publish()
+        self.version = engine.version
+        self.status = self.code = engine.status
+        self.reason = engine.reason
+        self.headers = Hict() if engine.headers is None else engine.headers
+        self.errored = True
+        self.error = Reason.of(error)
+        self.fault = error
+        self.reusable = False
+
+    def _end(self) -> None:
+        self.ended = True
+        self.started = False

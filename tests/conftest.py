@@ -1,0 +1,62 @@
+"""Fixtures of the whole suite: the engines, and which of them this run has."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shlex
+import shutil
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+MODULES = {"c": "fasthio._parser", "py": "fasthio._pyparser"}
+
+
+def _missing_c() -> str | None:
+    """Tell why the C engine cannot run, or None when it can."""
+    try:
+        importlib.import_module(MODULES["c"])
+    except ImportError as error:
+        return str(error)
+    return None
+
+
+def compiler_at_hand() -> bool:
+    """Tell whether this machine could have built the C engine for this Python."""
+    if os.environ.get("FASTHIO_BUILD") == "pure":
+        return False
+    command = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
+    headers = Path(sysconfig.get_path("include"), "Python.h")
+    return shutil.which(command[0]) is not None and headers.exists()
+
+
+MISSING_C = _missing_c()
+ENGINES = ["c", "py"] if MISSING_C is None else ["py"]
+if MISSING_C is not None:
+    # auto would warn at its first use, and warnings are errors here
+    os.environ.setdefault("FASTHIO_ENGINE", "py")
+
+
+def pytest_report_header() -> str:
+    """Say which engines are tested, so that a missing one is seen."""
+    client = os.environ.get("FASTHIO_ENGINE") or "auto"
+    if MISSING_C is None:
+        return f"fasthio engines: c, py; the client runs on {client}"
+    return f"fasthio engines: py ALONE, no C engine ({MISSING_C}); the client runs on {client}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what runs on each engine by itself, to tell it from what runs on the chosen one."""
+    for item in items:
+        if "engine" in getattr(item, "fixturenames", ()):
+            item.add_marker("engines")
+
+
+@pytest.fixture(scope="session", params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
+    """Give each engine's module in turn."""
+    yield importlib.import_module(MODULES[request.param])
