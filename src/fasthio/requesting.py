@@ -437,11 +437,17 @@ class Requester:
             and `lines`.
         Raises:
             ValueError: an attribute is refused; its name begins the text.
-                `lines`, `head` and `msg` are then those of the last request.
+                Nothing was changed then.
         Cost: one comparison of the fields while the head stays the same.
         hio: D01 to D13, D15, D16, D18.
         """
-        head, body = self._make(draw=True)
+        head, body, parts, kind = self._make(draw=True)
+        if parts is not None:
+            self._take_path(parts)
+        if self.qargs is None:
+            self.qargs = {}
+        if kind is not None:
+            self.headers["content-type"] = kind
         self.head = self._lined = head
         self._lines = None
         self.msg = msg = head + body if body else head
@@ -497,15 +503,12 @@ class Requester:
                 portOptional=portOptional,
                 target=target,
             )
-            self.qargs = copy.copy(self.qargs)  # a build may change both in place
-            if headers is None and (data is not None or fargs is not None):
-                self.headers = copy.copy(self.headers)
             self._make(draw=False)
         finally:
             self._restore(state)
 
     def _state(self) -> tuple[Any, ...]:
-        """Note what a rebuild may change; what it changes in place is not copied."""
+        """Note what a reinit may change."""
         return (
             self.method,
             self.path,
@@ -517,9 +520,6 @@ class Requester:
             self.fargs,
             self.portOptional,
             self.target,
-            self._path,
-            self._plain,
-            self._path_target,
         )
 
     def _restore(self, state: tuple[Any, ...]) -> None:
@@ -535,31 +535,38 @@ class Requester:
             self.fargs,
             self.portOptional,
             self.target,
-            self._path,
-            self._plain,
-            self._path_target,
         ) = state
 
-    def _make(self, draw: bool) -> tuple[bytes, bytes | bytearray]:
-        """Make head and body, with all changes of attributes a build brings.
+    def _make(self, draw: bool) -> tuple[bytes, bytes | bytearray, Reference | None, str | None]:
+        """Make head and body and change nothing but what is kept to find them again.
 
         Args:
             draw: draw a boundary for a multipart form; else any will do.
+        Returns:
+            (head, body, path parts and Content-Type for the attributes, if any).
         """
+        parts = None
         target = self.target
         if target is None:
             path = self.path
+            qargs = self.qargs
             # What the last build left is nothing but a path: not again taken for
             # a host where it begins with "//" (hio: D03).
-            known = path is self._path or path == self._plain
-            target = self._path_target if known else self._take_path(split_path(path))
-            qargs = self.qargs
+            if path is self._path or path == self._plain:
+                target = self._path_target
+            else:
+                parts = split_path(path)
+                target = parts.target
+                if parts.scheme or parts.hostname or parts.port:
+                    self._check_origin(parts)
+                if parts.pairs:
+                    qargs = copy.copy(qargs) if qargs else {}
+                    for name, value in parts.pairs:
+                        qargs[name] = value
             if qargs:
                 query = self._query(qargs)
                 if query:
                     target = f"{target}?{query}"
-            elif qargs is None:
-                self.qargs = {}
         else:
             check_target(target)
         fragment = self.fragment
@@ -567,16 +574,23 @@ class Requester:
             check_text(fragment, "fragment")
 
         method = self.method
+        headers = self.headers
+        kind = None
+        body: bytes | bytearray
         if method == "GET":  # hio sends no body with GET
-            body: bytes | bytearray = b""
+            body = b""
         elif self.data is not None:
-            body = self._data_body()
+            body = _json_body(self.data)
+            kind = "application/json; charset=utf-8"
         elif self.fargs is not None:
-            body = self._form_body(draw)
+            body, kind = _form_body(self.fargs, headers.get("content-type"), draw)
         else:
             body = self.body
             if type(body) is not bytes:
                 body = _body_octets(body)
+        if kind is not None:
+            headers = headers.copy()
+            headers["content-type"] = kind
 
         key = (
             method,
@@ -588,32 +602,33 @@ class Requester:
             self.HttpVersionString,
             len(body),
         )
-        headers = self.headers
         kept_key, fields, types, head = self._built
-        if (
+        if not (
             kept_key == key
             and type(headers) is Hict
             and fields == headers  # in order; names without regard to case
             and (types is None or types == list(map(type, headers.values())))
         ):
-            return head, body
-        return self._make_head(key, target, len(body)), body
+            head = self._make_head(key, target, headers, len(body))
+        return head, body, parts, kind
 
-    def _take_path(self, parts: Reference) -> str:
-        """Move the parts of a path to the attributes; return its target.
+    def _check_origin(self, parts: Reference) -> None:
+        """Refuse a full URL of another scheme, port or host.
 
         Raises:
-            ValueError: a full URL of another scheme, port or host.
+            ValueError: it is one.
         """
-        path, target, scheme, hostname, port, pairs, fragment = parts
-        if scheme or hostname or port:
-            for name, given, own in (
-                ("scheme", scheme, self.scheme),
-                ("port", port, self.port),
-                ("hostname", hostname, self.hostname),
-            ):
-                if given and given != own:
-                    raise ValueError(f"path names {name} {given!r}, the requester is for {own!r}")
+        for name, given, own in (
+            ("scheme", parts.scheme, self.scheme),
+            ("port", parts.port, self.port),
+            ("hostname", parts.hostname, self.hostname),
+        ):
+            if given and given != own:
+                raise ValueError(f"path names {name} {given!r}, the requester is for {own!r}")
+
+    def _take_path(self, parts: Reference) -> None:
+        """Move the parts of a path to the attributes."""
+        path, target, _, _, _, pairs, fragment = parts
         if pairs:
             qargs = self.qargs
             if qargs is None:
@@ -626,7 +641,6 @@ class Requester:
         self._path_target = target
         # taken apart again it would be the same
         self._plain = path if target[:2] != "//" and path[:1] == "/" else None
-        return target
 
     def _query(self, qargs: Any) -> str:
         """Make the query of qargs, or find it made."""
@@ -642,47 +656,13 @@ class Requester:
             self._queried = _Queried(flat, types, query)
         return query
 
-    def _data_body(self) -> bytes:
-        """Make the JSON body and set its Content-Type.
-
-        Raises:
-            ValueError: data has no JSON form (hio: D16).
-        """
-        try:
-            text = _encode_json(self.data)
-        except (TypeError, ValueError, RecursionError) as ex:
-            raise ValueError(f"data has no JSON form: {ex}") from ex
-        self.headers["content-type"] = "application/json; charset=utf-8"
-        return text.encode("utf-8")
-
-    def _form_body(self, draw: bool) -> bytes:
-        """Make the form body and set its Content-Type.
-
-        Raises:
-            ValueError: fargs is no mapping or holds what no form may.
-        """
-        fargs = self.fargs
-        _check_items(fargs, "fargs")
-        items = [(_form_name(name), form_octets(value, "fargs")) for name, value in fargs.items()]
-        kind = self.headers.get("content-type")
-        if isinstance(kind, (bytes, bytearray)):  # hio: D18
-            kind = kind.decode("iso-8859-1")
-        if isinstance(kind, str) and kind.startswith("multipart/form-data"):
-            boundary, body = _multipart(items, draw)
-            self.headers["content-type"] = f"multipart/form-data; boundary={boundary}"
-        else:
-            # application/x-www-form-urlencoded (WHATWG URL 5.2); hio: D11
-            form = "&".join([f"{quote_plus(name)}={quote_plus(value)}" for name, value in items])
-            body = form.encode("ascii")
-            self.headers["content-type"] = "application/x-www-form-urlencoded; charset=utf-8"
-        return body
-
-    def _make_head(self, key: tuple[object, ...], target: str, length: int) -> bytes:
+    def _make_head(self, key: tuple[object, ...], target: str, headers: Any, length: int) -> bytes:
         """Make the head and keep it with what made it.
 
         Args:
             key: what else than the fields makes it.
             target: the request-target.
+            headers: the fields.
             length: octets of the body.
         Raises:
             ValueError: method, hostname, port or a field is refused.
@@ -693,7 +673,6 @@ class Requester:
             raise ValueError(f"method is no token: {method!r:.80}")
         if method == "OPTIONS" and target == "/%2A":
             target = "*"  # asterisk-form (RFC 9112 3.2.4); hio: D03
-        headers = self.headers
         lines = [f"{method} {target} {self.HttpVersionString}".encode("ascii")]
         fields, lone = _field_lines(headers.items(), length)
         if b"Host" not in lone:
@@ -763,6 +742,42 @@ def _field_lines(
             )
         lines.append(title + b": " + octets)
     return lines, lone
+
+
+def _json_body(data: object) -> bytes:
+    """Make the JSON body.
+
+    Raises:
+        ValueError: data has no JSON form (hio: D16).
+    """
+    try:
+        return _encode_json(data).encode("ascii")
+    except (TypeError, ValueError, RecursionError) as ex:
+        raise ValueError(f"data has no JSON form: {ex}") from ex
+
+
+def _form_body(fargs: Any, kind: object, draw: bool) -> tuple[bytes, str]:
+    """Make the form body.
+
+    Args:
+        fargs: form names and values.
+        kind: Content-Type given, or None.
+        draw: as for `_multipart`.
+    Returns:
+        (body, its Content-Type).
+    Raises:
+        ValueError: fargs is no mapping or holds what no form may.
+    """
+    _check_items(fargs, "fargs")
+    items = [(_form_name(name), form_octets(value, "fargs")) for name, value in fargs.items()]
+    if isinstance(kind, (bytes, bytearray)):  # hio: D18
+        kind = kind.decode("iso-8859-1")
+    if isinstance(kind, str) and kind.startswith("multipart/form-data"):
+        boundary, body = _multipart(items, draw)
+        return body, f"multipart/form-data; boundary={boundary}"
+    # application/x-www-form-urlencoded (WHATWG URL 5.2); hio: D11
+    form = "&".join([f"{quote_plus(name)}={quote_plus(value)}" for name, value in items])
+    return form.encode("ascii"), "application/x-www-form-urlencoded; charset=utf-8"
 
 
 def _multipart(items: list[tuple[bytes, bytes]], draw: bool) -> tuple[str, bytes]:
