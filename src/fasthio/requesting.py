@@ -41,6 +41,7 @@ CRLF: Final = b"\r\n"
 BOUNDARY_TRIES: Final = 64
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_METHODS: Final = frozenset(httping.METHODS)
 #: Octets no field value may hold (RFC 9110 5.5).
 _BAD_VALUE: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _VALUE_OCTETS: Final = bytes(sorted(FIELD_CONTENT))
@@ -105,6 +106,8 @@ def _field_value(name: bytes, value: object) -> bytes:
     hio: D07.
     """
     if isinstance(value, str):
+        if value.isascii() and value.isprintable():
+            return value.encode("ascii")
         try:
             octets = value.encode("iso-8859-1")
         except UnicodeEncodeError as ex:
@@ -112,7 +115,7 @@ def _field_value(name: bytes, value: object) -> bytes:
                 f"headers: {name.decode()} holds a character beyond Latin-1 at index {ex.start}"
             ) from None
     elif isinstance(value, int):
-        octets = str(value).encode("ascii")
+        return str(value).encode("ascii")
     elif isinstance(value, (bytes, bytearray, memoryview)):
         octets = bytes(value)
     else:
@@ -669,7 +672,9 @@ class Requester:
         """
         method = self.method
         # RFC 9110 9.1; hio: D01
-        if not isinstance(method, str) or not _TOKEN.fullmatch(method):
+        if not isinstance(method, str) or (
+            method not in _METHODS and not _TOKEN.fullmatch(method)
+        ):
             raise ValueError(f"method is no token: {method!r:.80}")
         if method == "OPTIONS" and target == "/%2A":
             target = "*"  # asterisk-form (RFC 9112 3.2.4); hio: D03
@@ -729,9 +734,11 @@ def _field_lines(
                 continue
             lone[title] = bare
             if title == b"Content-Length":
-                if not _DIGITS.fullmatch(bare):
+                if bare == b"%d" % length:
+                    pass
+                elif not _DIGITS.fullmatch(bare):
                     raise ValueError(f"headers: Content-Length is no number: {bare[:40]!r}")
-                if bare.lstrip(b"0") != (b"%d" % length if length else b""):
+                elif bare.lstrip(b"0") != (b"%d" % length if length else b""):
                     raise ValueError(
                         f"headers: Content-Length is {bare[:40].decode()},"
                         f" the body that goes out has {length} octets"
