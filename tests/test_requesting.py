@@ -571,7 +571,7 @@ def test_d13_gives_up_when_every_draw_is_in_the_data(monkeypatch: pytest.MonkeyP
         requester.build()
 
 
-def test_validate_draws_no_boundary(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_validate_draws_nothing_from_the_programs_random(monkeypatch: pytest.MonkeyPatch) -> None:
     def never(low: int, high: int) -> int:
         raise AssertionError("drawn")
 
@@ -848,14 +848,14 @@ def check_script(made: dict[str, Any], rest: list[tuple[str, dict[str, Any]]]) -
     assert ours == run(Requester, script, validating=True)
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
 @given(made=st.fixed_dictionaries({}, optional={**places, **options}), rest=steps)
 def test_differential(made: dict[str, Any], rest: list[tuple[str, dict[str, Any]]]) -> None:
     made = {name: value for name, value in made.items() if value is not None or name != "fragment"}
     check_script(made, [*rest, BUILD, BUILD])
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     kwargs=st.fixed_dictionaries(
         {},

@@ -7,45 +7,29 @@ makes it changes, building again costs a comparison, not a build.
 from __future__ import annotations
 
 import copy
-import json
 import random
-import re
 import sys
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from urllib.parse import quote_plus
+from typing import Any, Final, NamedTuple
 
 from hio import help
 from hio.core.http import httping
 
-from .grammar import FIELD_CONTENT
+from .contents import body_octets, check_items, encode_body, form_body, json_body
+from .fields import field_lines, is_token
 from .urls import (
     Reference,
     check_port,
     check_target,
     check_text,
     field_host,
-    form_octets,
     normalize_host_port,
     query_string,
     split_path,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
 __all__ = ["Requester"]
 
 CRLF: Final = b"\r\n"
-#: Boundaries tried before a form is refused that seems to hold them all.
-BOUNDARY_TRIES: Final = 64
-
-_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_METHODS: Final = frozenset(httping.METHODS)
-#: Octets no field value may hold (RFC 9110 5.5).
-_BAD_VALUE: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-_VALUE_OCTETS: Final = bytes(sorted(FIELD_CONTENT))
-_DIGITS: Final = re.compile(rb"[0-9]+")
 _DEFAULT_PORTS: Final = (("http", 80), ("https", 443))
 #: Types whose equal values always make equal octets, compared type by type.
 _FROZEN: Final = frozenset((str, bytes, int, bool, type(None)))
@@ -53,7 +37,7 @@ _FROZEN: Final = frozenset((str, bytes, int, bool, type(None)))
 _KEEPING: Final = not sys.flags.bytes_warning
 
 Hict: Final[Any] = help.Hict
-_encode_json = json.JSONEncoder(separators=(",", ":")).encode
+_apart: Final = random.Random()
 
 
 class _Built(NamedTuple):
@@ -83,92 +67,6 @@ class _Queried(NamedTuple):
     query: str
 
 
-@lru_cache(maxsize=512)
-def _field_name(name: str | bytes) -> bytes:
-    """Make a field name as it goes out, title-cased as hio does.
-
-    Raises:
-        ValueError: no token (RFC 9110 5.1; hio: D06).
-    """
-    if isinstance(name, bytes):
-        name = name.decode("iso-8859-1")
-    if not isinstance(name, str) or not _TOKEN.fullmatch(name):
-        raise ValueError(f"headers: field name is no token: {name!r:.80}")
-    return name.encode("ascii").title()
-
-
-def _field_value(name: bytes, value: object) -> bytes:
-    """Make the octets of a field value: text as Latin-1, an int in digits.
-
-    Raises:
-        ValueError: another type, a character beyond Latin-1, or a control octet
-            but HTAB (RFC 9110 5.5).
-    hio: D07.
-    """
-    if isinstance(value, str):
-        if value.isascii() and value.isprintable():
-            return value.encode("ascii")
-        try:
-            octets = value.encode("iso-8859-1")
-        except UnicodeEncodeError as ex:
-            raise ValueError(
-                f"headers: {name.decode()} holds a character beyond Latin-1 at index {ex.start}"
-            ) from None
-    elif isinstance(value, int):
-        return str(value).encode("ascii")
-    elif isinstance(value, (bytes, bytearray, memoryview)):
-        octets = bytes(value)
-    else:
-        raise ValueError(
-            f"headers: {name.decode()} must be str, int or octets, not {type(value).__name__}"
-        )
-    if octets.translate(None, _VALUE_OCTETS):  # many times the speed of a search
-        found = _BAD_VALUE.search(octets)
-        assert found
-        raise ValueError(
-            f"headers: {name.decode()} holds control octet {found.group()!r}"
-            f" at index {found.start()}"
-        )
-    return octets
-
-
-def _body_octets(body: object) -> bytes | bytearray:
-    """Take a body as octets.
-
-    Raises:
-        ValueError: it is none (hio: D16).
-    """
-    if isinstance(body, (bytes, bytearray)):
-        return body
-    try:
-        return memoryview(body).tobytes()  # type: ignore[arg-type]
-    except TypeError:
-        raise ValueError(f"body must be octets or str, not {type(body).__name__}") from None
-
-
-def _encode_body(body: str) -> bytes:
-    """Encode a body given as text, as Latin-1 like hio.
-
-    Raises:
-        ValueError: a character beyond Latin-1 (hio: D16).
-    """
-    try:
-        return body.encode("iso-8859-1")
-    except UnicodeEncodeError as ex:
-        raise ValueError(f"body holds a character beyond Latin-1 at index {ex.start}") from None
-
-
-def _form_name(name: object) -> bytes:
-    """Make the octets of a form name.
-
-    Raises:
-        ValueError: a control character or a lone surrogate in it (hio: D12).
-    """
-    octets = form_octets(name, "fargs")
-    check_text(octets.decode("iso-8859-1"), "fargs")
-    return octets
-
-
 def _method(method: object) -> str:
     """Take a method in upper case.
 
@@ -178,6 +76,16 @@ def _method(method: object) -> str:
     if not isinstance(method, str) or not method.isascii():
         raise ValueError(f"method is no token: {method!r:.80}")
     return method.upper()
+
+
+def _draw_boundary() -> str:
+    """Draw a multipart boundary, of hio's form."""
+    return f"____________{random.randint(123456789, 0xFFFFFFFFFFFF):012x}"
+
+
+def _no_boundary() -> str:
+    """Stand in for a boundary where nothing is sent, and leave the program's `random` alone."""
+    return f"____________{_apart.getrandbits(48):012x}"
 
 
 def _hict(headers: Any) -> Any:
@@ -190,12 +98,6 @@ def _hict(headers: Any) -> Any:
         return Hict(headers)
     except (TypeError, ValueError) as ex:
         raise ValueError(f"headers are no mapping of names to values: {ex}") from ex
-
-
-def _check_items(items: object, argument: str) -> None:
-    """Refuse what has no items (hio: D16)."""
-    if not hasattr(items, "items"):
-        raise ValueError(f"{argument} must be a mapping, not {type(items).__name__}")
 
 
 class Requester:
@@ -248,7 +150,7 @@ class Requester:
         portOptional: Any = False,
     ) -> None:
         if qargs is not None and type(qargs) is not dict:
-            _check_items(qargs, "qargs")
+            check_items(qargs, "qargs")
         self.hostname: Any
         self.port: Any
         self.hostname, self.port = normalize_host_port(hostname, port, 80)
@@ -259,7 +161,7 @@ class Requester:
         self.fragment: Any = fragment
         self.headers: Any = _hict(headers) if headers else Hict()
         if body and isinstance(body, str):
-            body = _encode_body(body)
+            body = encode_body(body)
         self.body: Any = body or b""
         self.data: Any = data
         self.fargs: Any = fargs
@@ -309,17 +211,8 @@ class Requester:
 
         Args:
             hostname: host alone, without a port.
-            port: port.
-            scheme: "http" or "https".
-            method: method, made upper case.
-            path: as for the class.
-            qargs: as for the class.
-            fragment: as for the class.
-            headers: as for the class.
-            body: as for the class.
-            data: as for the class.
-            fargs: as for the class.
-            portOptional: as for the class.
+            port, scheme, method, path, qargs, fragment, headers, body, data,
+                fargs, portOptional: as for the class.
             target: request-target, already encoded, to send as it is (from a
                 Location, say). path and qargs are then recorded, not sent, and
                 path is not taken apart.
@@ -334,11 +227,11 @@ class Requester:
         if method is not None:
             method = _method(method)
         if qargs is not None and type(qargs) is not dict:
-            _check_items(qargs, "qargs")
+            check_items(qargs, "qargs")
         if body is None:
             body = b""
         elif isinstance(body, str):
-            body = _encode_body(body)
+            body = encode_body(body)
         if headers is not None:
             self.headers = _hict(headers)
 
@@ -380,17 +273,7 @@ class Requester:
     ) -> bytes:
         """Take over the arguments as `reinit` does, then build.
 
-        Args:
-            method: as for reinit, and so are the others.
-            path: see reinit.
-            qargs: see reinit.
-            fragment: see reinit.
-            headers: see reinit.
-            body: see reinit.
-            data: see reinit.
-            fargs: see reinit.
-            portOptional: see reinit.
-            target: see reinit.
+        Args: as `reinit`.
         Returns:
             Octets of the request.
         Raises:
@@ -477,17 +360,7 @@ class Requester:
         every boundary drawn is left for `rebuild` to refuse. A `rebuild` with the
         same arguments finds the head made here.
 
-        Args:
-            method: as for rebuild, and so are the others.
-            path: see rebuild.
-            qargs: see rebuild.
-            fragment: see rebuild.
-            headers: see rebuild.
-            body: see rebuild.
-            data: see rebuild.
-            fargs: see rebuild.
-            portOptional: see rebuild.
-            target: see rebuild.
+        Args: as `rebuild`.
         Raises:
             ValueError: an argument is refused; its name begins the text.
         """
@@ -583,14 +456,15 @@ class Requester:
         if method == "GET":  # hio sends no body with GET
             body = b""
         elif self.data is not None:
-            body = _json_body(self.data)
+            body = json_body(self.data)
             kind = "application/json; charset=utf-8"
         elif self.fargs is not None:
-            body, kind = _form_body(self.fargs, headers.get("content-type"), draw)
+            draw_boundary = _draw_boundary if draw else _no_boundary
+            body, kind = form_body(self.fargs, headers.get("content-type"), draw_boundary)
         else:
             body = self.body
             if type(body) is not bytes:
-                body = _body_octets(body)
+                body = body_octets(body)
         if kind is not None:
             headers = headers.copy()
             headers["content-type"] = kind
@@ -648,7 +522,7 @@ class Requester:
     def _query(self, qargs: Any) -> str:
         """Make the query of qargs, or find it made."""
         if type(qargs) is not dict:
-            _check_items(qargs, "qargs")
+            check_items(qargs, "qargs")
         flat = [part for item in qargs.items() for part in item]
         types = list(map(type, flat))
         queried = self._queried
@@ -672,14 +546,12 @@ class Requester:
         """
         method = self.method
         # RFC 9110 9.1; hio: D01
-        if not isinstance(method, str) or (
-            method not in _METHODS and not _TOKEN.fullmatch(method)
-        ):
+        if not is_token(method):
             raise ValueError(f"method is no token: {method!r:.80}")
         if method == "OPTIONS" and target == "/%2A":
             target = "*"  # asterisk-form (RFC 9112 3.2.4); hio: D03
         lines = [f"{method} {target} {self.HttpVersionString}".encode("ascii")]
-        fields, lone = _field_lines(headers.items(), length)
+        fields, lone = field_lines(headers.items(), length)
         if b"Host" not in lone:
             lines.append(b"Host: " + self._host())
         if "accept-encoding" not in headers:
@@ -703,118 +575,3 @@ class Requester:
         if self.portOptional and (self.scheme, self.port) in _DEFAULT_PORTS:
             return host
         return b"%b:%d" % (host, number)
-
-
-def _field_lines(
-    items: Iterable[tuple[str | bytes, object]], length: int
-) -> tuple[list[bytes], Mapping[bytes, bytes]]:
-    """Make the field lines of the headers.
-
-    Args:
-        items: field names and values.
-        length: octets of the body.
-    Returns:
-        (lines, values of the fields that may come once).
-    Raises:
-        ValueError: a name or value is refused, Host or Content-Length comes
-            with two values (RFC 9110 7.2, 8.6), Content-Length is not the
-            length of the body, or Transfer-Encoding is there (RFC 9112 6.1).
-    hio: D06, D07, D08, D09, D10.
-    """
-    lines: list[bytes] = []
-    lone: dict[bytes, bytes] = {}
-    for name, value in items:
-        title = _field_name(name)
-        octets = _field_value(title, value)
-        if title == b"Host" or title == b"Content-Length":
-            bare = octets.strip(b" \t")
-            if title in lone:
-                if lone[title] != bare:
-                    raise ValueError(f"headers: {title.decode()} comes with two values")
-                continue
-            lone[title] = bare
-            if title == b"Content-Length":
-                if bare == b"%d" % length:
-                    pass
-                elif not _DIGITS.fullmatch(bare):
-                    raise ValueError(f"headers: Content-Length is no number: {bare[:40]!r}")
-                elif bare.lstrip(b"0") != (b"%d" % length if length else b""):
-                    raise ValueError(
-                        f"headers: Content-Length is {bare[:40].decode()},"
-                        f" the body that goes out has {length} octets"
-                    )
-        elif title == b"Transfer-Encoding":
-            raise ValueError(
-                "headers: Transfer-Encoding cannot be given, a body goes out with Content-Length"
-            )
-        lines.append(title + b": " + octets)
-    return lines, lone
-
-
-def _json_body(data: object) -> bytes:
-    """Make the JSON body.
-
-    Raises:
-        ValueError: data has no JSON form (hio: D16).
-    """
-    try:
-        return _encode_json(data).encode("ascii")
-    except (TypeError, ValueError, RecursionError) as ex:
-        raise ValueError(f"data has no JSON form: {ex}") from ex
-
-
-def _form_body(fargs: Any, kind: object, draw: bool) -> tuple[bytes, str]:
-    """Make the form body.
-
-    Args:
-        fargs: form names and values.
-        kind: Content-Type given, or None.
-        draw: as for `_multipart`.
-    Returns:
-        (body, its Content-Type).
-    Raises:
-        ValueError: fargs is no mapping or holds what no form may.
-    """
-    _check_items(fargs, "fargs")
-    items = [(_form_name(name), form_octets(value, "fargs")) for name, value in fargs.items()]
-    if isinstance(kind, (bytes, bytearray)):  # hio: D18
-        kind = kind.decode("iso-8859-1")
-    if isinstance(kind, str) and kind.startswith("multipart/form-data"):
-        boundary, body = _multipart(items, draw)
-        return body, f"multipart/form-data; boundary={boundary}"
-    # application/x-www-form-urlencoded (WHATWG URL 5.2); hio: D11
-    form = "&".join([f"{quote_plus(name)}={quote_plus(value)}" for name, value in items])
-    return form.encode("ascii"), "application/x-www-form-urlencoded; charset=utf-8"
-
-
-def _multipart(items: list[tuple[bytes, bytes]], draw: bool) -> tuple[str, bytes]:
-    """Make a multipart/form-data body (RFC 7578).
-
-    Args:
-        items: names and values; in names the quote is escaped as browsers do
-            (WHATWG HTML 4.10.22.8).
-        draw: draw the boundary; else any will do.
-    Returns:
-        (boundary, body).
-    Raises:
-        ValueError: every boundary drawn is in the data.
-    hio: D12, D13.
-    """
-    boundary = "_" * 12 + "0" * 12
-    if draw:
-        for _ in range(BOUNDARY_TRIES):
-            boundary = f"____________{random.randint(123456789, 0xFFFFFFFFFFFF):012x}"
-            octets = boundary.encode("ascii")
-            if not any(octets in name or octets in value for name, value in items):
-                break
-        else:
-            raise ValueError(f"fargs hold each of {BOUNDARY_TRIES} boundaries drawn")
-    mark = boundary.encode("ascii")
-    parts = [
-        b'\r\n--%b\r\nContent-Disposition: form-data; name="%b"\r\n'
-        b"Content-Type: text/plain; charset=utf-8\r\n\r\n%b"
-        % (mark, name.replace(b'"', b"%22"), value)
-        for name, value in items
-    ]
-    parts.append(b"\r\n--%b--" % mark)
-    return boundary, b"".join(parts)
