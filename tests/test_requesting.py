@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import pickle
 import random
 import re
@@ -900,3 +901,47 @@ def test_any_input_gives_one_well_formed_request_or_a_value_error(
     lengths = [line.partition(b": ")[2] for line in lines if line.startswith(b"Content-Length:")]
     assert lengths in ([b"%d" % len(body)], [] if not body else None)
     assert sum(line.startswith(b"Host: ") for line in lines) == 1
+
+
+@pytest.mark.parametrize("name", ["__init__", "reinit", "rebuild", "build"])
+def test_signatures_are_hios_and_additions_keyword_only(name: str) -> None:
+    theirs = inspect.signature(getattr(Hio, name)).parameters
+    ours = inspect.signature(getattr(Requester, name)).parameters
+    assert [(p.name, p.default, p.kind) for p in theirs.values()] == [
+        (p.name, p.default, p.kind) for p in ours.values() if p.kind is not p.KEYWORD_ONLY
+    ]
+
+
+def test_attributes_assigned_by_a_program() -> None:
+    def mapping() -> Any:
+        return help.Mict([("a", "1"), ("a", "2")])
+
+    for change in (
+        {"qargs": None},
+        {"qargs": None, "path": "/?a=b"},
+        {"qargs": mapping()},
+        {"qargs": mapping(), "path": "/?a=b"},
+        {"qargs": help.Mict()},
+        {"headers": {"a": "b", b"c": "d"}},
+        {"fragment": None},
+    ):
+        assert same(("set", change), BUILD, BUILD, qargs=help.Mict(x="y"))[-1] != "refused"
+    requester = Requester()
+    requester.qargs = [("a", "b")]
+    with pytest.raises(ValueError, match=r"^qargs"):
+        requester.build()
+    with pytest.raises(ValueError, match=r"^qargs"):
+        Requester(qargs=[("a", "b")])
+    requester = Requester()
+    requester.headers = {7: "x"}
+    with pytest.raises(ValueError, match=r"^headers: field name"):
+        requester.build()
+
+
+def test_d17_a_refused_build_changes_nothing() -> None:
+    requester = Requester(method="POST", path="/a?b=c#d", fargs={"a": 1}, qargs={"x": "y"})
+    requester.headers["A"] = "\n"
+    before = state(requester)
+    with pytest.raises(ValueError, match=r"^headers"):
+        requester.build()
+    assert state(requester) == before
