@@ -815,7 +815,9 @@ steps = st.lists(
 def explained(script: list[tuple[str, dict[str, Any]]]) -> bool:
     """Tell whether a numbered difference may show in this script."""
     for what, kwargs in script:
-        path = kwargs.get("path") or "/"
+        path = kwargs.get("path")
+        if path is None or (what == "make" and not path):
+            path = "/"
         path_part = re.sub(r"^([A-Za-z]+:)?(//[^/?#]*)?", "", path).partition("#")[0]
         path_part, _, query = path_part.partition("?")
         if not path_part.startswith("/") or path_part.startswith("//"):  # D03
