@@ -49,6 +49,7 @@ class Engine(build_ext):
     def run(self) -> None:
         """Build all extensions; in mode auto a failure leaves the Python engine."""
         try:
+            self.force = self.force or MODE == "strict"  # what is up to date shows no warnings
             self.extensions = self.cythonized()
             super().run()
         except Exception as error:  # of Cython, of the compiler, of finding one: all mean no C
