@@ -50,7 +50,7 @@ class Engine(build_ext):
         """Build all extensions; in mode auto a failure leaves the Python engine."""
         try:
             self.force = self.force or MODE == "strict"  # what is up to date shows no warnings
-            self.extensions = self.cythonized()
+            self.translate()
             super().run()
         except Exception as error:  # of Cython, of the compiler, of finding one: all mean no C
             if MODE == "strict":
@@ -58,11 +58,13 @@ class Engine(build_ext):
             self.remove_stale()
             tell(f"fasthio: no C engine ({reason(error)}): pure Python engine")
 
-    def cythonized(self) -> list[Extension]:
+    def translate(self) -> None:
         """Translate to C; the result goes under build/, never beside the sources."""
         from Cython.Build import cythonize
 
-        return cythonize(self.extensions, build_dir="build/cython", language_level=3)
+        translated = cythonize(self.extensions, build_dir="build/cython", language_level=3)
+        for extension, other in zip(self.extensions, translated):
+            vars(extension).update(vars(other))
 
     def remove_stale(self) -> None:
         """Remove what an earlier build left: an old engine is worse than none."""
@@ -89,9 +91,9 @@ class PurePackage(build_py):
 
 
 def reason(error: BaseException) -> str:
-    """Give the first line of an error, short enough for one line."""
+    """Give the kind of an error and its first line, short enough for one line."""
     lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__)[:120]
+    return ": ".join([type(error).__name__, *lines[:1]])[:120]
 
 
 if MODE == "pure" or not Path("src/_parser.pyx").exists():
