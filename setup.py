@@ -63,8 +63,8 @@ class Engine(build_ext):
         from Cython.Build import cythonize
 
         translated = cythonize(self.extensions, build_dir="build/cython", language_level=3)
-        for extension, other in zip(self.extensions, translated):
-            vars(extension).update(vars(other))
+        for extension, made in zip(self.extensions, translated, strict=True):
+            extension.sources = made.sources
 
     def remove_stale(self) -> None:
         """Remove what an earlier build left: an old engine is worse than none."""

@@ -7,22 +7,34 @@ an exception; in `Client` it is recorded on the response and never escapes
 
 from __future__ import annotations
 
+import socket
+
 from hio.core.http import httping
 
-from .grammar import ERRORS
+from .grammar import ERRORS, EXCHANGE_ERRORS
 
 __all__ = [
     "ChunkError",
     "ClosureError",
+    "ConnectionEndedError",
     "EventError",
+    "EventLineError",
+    "ExchangeError",
+    "ExchangeTimeoutError",
     "FieldError",
     "FramingError",
     "LimitError",
     "LineLimitError",
     "ParseError",
     "Reason",
+    "RedirectError",
+    "RequestError",
+    "ResolutionError",
     "StatusLineError",
+    "TargetError",
+    "TlsError",
     "VersionError",
+    "exchange_error",
     "parse_error",
 ]
 
@@ -33,7 +45,7 @@ class ParseError(httping.HTTPException):  # type: ignore[misc]  # hio has no typ
     Attributes:
         code: key of `grammar.ERRORS`.
         offset: octets from the start of the message to the fault.
-        state: parser state, one of `grammar.STATES`.
+        state: parser state, one of `grammar.STATES`, or "event-stream".
         rfc: section the input breaks, or that asks for the limit.
         near: at most 32 octets from the fault on; empty where the peer closed.
     """
@@ -86,6 +98,10 @@ class EventError(ParseError):
     """Report an event stream that exceeds its limits (WHATWG HTML 9.2)."""
 
 
+class EventLineError(EventError, httping.LineTooLong):  # type: ignore[misc]
+    """Report a line of an event stream that exceeds its limit (WHATWG HTML 9.2.5)."""
+
+
 _KINDS: dict[str, type[ParseError]] = {
     "closure": ClosureError,
     "status-line": StatusLineError,
@@ -96,6 +112,7 @@ _KINDS: dict[str, type[ParseError]] = {
     "limit": LimitError,
     "line-limit": LineLimitError,
     "event": EventError,
+    "event-line": EventLineError,
 }
 
 
@@ -127,6 +144,89 @@ def parse_error(code: str, *, offset: int, state: str, near: bytes = b"") -> Par
         error.version = near.decode("iso-8859-1")
     elif isinstance(error, httping.PrematureClosure):
         error.msg = error.args[0]
+    return error
+
+
+class ExchangeError(httping.HTTPException):  # type: ignore[misc]
+    """Tell why an exchange ended without a whole response, where no response is at fault.
+
+    Attributes:
+        code: key of `grammar.EXCHANGE_ERRORS`.
+        rfc: section the decision rests on.
+    """
+
+    code: str = ""
+    rfc: str = ""
+
+    def __init__(self, message: str = "") -> None:
+        # not OSError's own, which reads a number and a path out of its arguments
+        Exception.__init__(self, message)
+        self.args = (message,)
+
+    def __str__(self) -> str:
+        """Give the text alone; OSError would print its number before it."""
+        return str(self.args[0])
+
+
+class ResolutionError(ExchangeError, socket.gaierror):
+    """Report a host name that does not resolve."""
+
+
+class ConnectionEndedError(ExchangeError, ConnectionError):
+    """Report a connection that could not be made, or that ended too early."""
+
+
+class TlsError(ExchangeError, ConnectionError):
+    """Report a TLS handshake that failed, a refused certificate among the reasons."""
+
+
+class ExchangeTimeoutError(ExchangeError, TimeoutError):
+    """Report an exchange that took longer than the program allows."""
+
+
+class RedirectError(ExchangeError):
+    """Report a redirect that is not followed (RFC 9110 15.4)."""
+
+
+class RequestError(ExchangeError, ValueError):
+    """Report a queued request that cannot be built."""
+
+
+class TargetError(httping.InvalidURL, ValueError):  # type: ignore[misc]
+    """Report a host, port or URL that no request can be made of."""
+
+
+_EXCHANGE_KINDS: dict[str, type[ExchangeError]] = {
+    "resolution": ResolutionError,
+    "connection": ConnectionEndedError,
+    "tls": TlsError,
+    "timeout": ExchangeTimeoutError,
+    "redirect": RedirectError,
+    "request": RequestError,
+}
+
+
+def exchange_error(code: str, detail: str = "", cause: Exception | None = None) -> ExchangeError:
+    """Build the exception for a code, with its one text.
+
+    Args:
+        code: key of `grammar.EXCHANGE_ERRORS`.
+        detail: what is particular to this case; never a secret.
+        cause: the exception behind it, if any; its errno is kept.
+    Returns:
+        The exception, not raised.
+    Raises:
+        KeyError: no such code.
+    """
+    spec = EXCHANGE_ERRORS[code]
+    text = f"{spec.text}: {detail}" if detail else spec.text
+    text = f"{text} [{code}, {spec.rfc}]"
+    error = _EXCHANGE_KINDS[spec.kind](text)
+    error.code = code
+    error.rfc = spec.rfc
+    error.__cause__ = cause
+    if isinstance(error, OSError):
+        error.errno = getattr(cause, "errno", None)
     return error
 
 

@@ -13,10 +13,12 @@ from typing import Final, NamedTuple
 __all__ = [
     "COMMON_FIELDS",
     "ERRORS",
+    "EXCHANGE_ERRORS",
     "FIELD_CONTENT",
     "FRAMINGS",
     "LIMITS",
     "MAX_LENGTH",
+    "RETRY_DIGITS",
     "STATES",
     "TOKEN",
     "TRANSITIONS",
@@ -37,6 +39,9 @@ FIELD_CONTENT: Final = frozenset([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)]
 
 #: Largest Content-Length taken (RFC 9110 8.6 asks for an overflow check); 2**63 - 1.
 MAX_LENGTH: Final = 0x7FFF_FFFF_FFFF_FFFF
+
+#: Most significant digits of a `retry` field; a number of so many still fits a float.
+RETRY_DIGITS: Final = 300
 
 # States ----------------------------------------------------------------------
 
@@ -120,6 +125,7 @@ class Limits:
         body: body octets held at once; None as in hio.
         event_line: one line of an event stream.
         event: data of one event.
+        events: events in the queue of an event stream, not yet taken; None as in hio.
     Raises:
         ValueError: a limit is no int, or out of its range.
     """
@@ -134,11 +140,12 @@ class Limits:
     body: int | None = None
     event_line: int = 1_048_576
     event: int = 16_777_216
+    events: int | None = None
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name == "body" and value is None:
+            if field.name in ("body", "events") and value is None:
                 continue
             least, most = _RANGES.get(field.name, (1, MAX_LENGTH))
             if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
@@ -231,8 +238,54 @@ ERRORS: Final[dict[str, ErrorSpec]] = {
     ),
     "body-too-large": ErrorSpec("limit", "RFC 9110 15.5.14", "body is larger than the limit"),
     # event streams (WHATWG HTML 9.2)
-    "event-line-too-long": ErrorSpec("event", "WHATWG HTML 9.2.6", "event line exceeds the limit"),
-    "event-too-large": ErrorSpec("event", "WHATWG HTML 9.2.6", "event data exceeds the limit"),
+    "event-line-too-long": ErrorSpec(
+        "event-line", "WHATWG HTML 9.2.5", "line of an event stream is longer than the limit"
+    ),
+    "event-too-large": ErrorSpec(
+        "event", "WHATWG HTML 9.2.6", "data of an event is larger than the limit"
+    ),
+    "too-many-events": ErrorSpec(
+        "event", "WHATWG HTML 9.2.6", "more events wait in the queue than the limit"
+    ),
+}
+
+#: Every code an exchange may fail with where no response is at fault.
+EXCHANGE_ERRORS: Final[dict[str, ErrorSpec]] = {
+    # before there is a connection
+    "unresolved": ErrorSpec("resolution", "RFC 9110 4.3.3", "host name does not resolve"),
+    "refused": ErrorSpec("connection", "RFC 9110 4.3.3", "no address of the host takes connections"),
+    "tls": ErrorSpec("tls", "RFC 9110 4.3.3", "TLS handshake failed"),
+    "certificate": ErrorSpec("tls", "RFC 9110 4.3.4", "certificate of the server is not accepted"),
+    # the connection ended
+    "closed": ErrorSpec(
+        "connection", "RFC 9112 9.6", "connection was closed before the request was sent"
+    ),
+    "reset": ErrorSpec(
+        "connection", "RFC 9112 9.5", "connection failed before the response was complete"
+    ),
+    "reopened": ErrorSpec(
+        "connection", "RFC 9110 9.2.2", "connection was reopened and the request not sent again"
+    ),
+    "unsafe-retry": ErrorSpec(
+        "connection", "RFC 9110 9.2.2", "request is not idempotent and so not sent again"
+    ),
+    "retries": ErrorSpec(
+        "connection", "RFC 9110 9.2.2", "connection ended each time the request was sent"
+    ),
+    # time limits
+    "timeout-connect": ErrorSpec("timeout", "RFC 9112 9.5", "connection took longer than allowed"),
+    "timeout-first": ErrorSpec(
+        "timeout", "RFC 9112 9.5", "first octet of the response took longer than allowed"
+    ),
+    "timeout-total": ErrorSpec("timeout", "RFC 9112 9.5", "exchange took longer than allowed"),
+    # redirects
+    "redirect-missing": ErrorSpec("redirect", "RFC 9110 15.4", "redirect without a Location"),
+    "redirect-malformed": ErrorSpec("redirect", "RFC 9110 10.2.2", "Location is no URI reference"),
+    "redirect-scheme": ErrorSpec("redirect", "RFC 9110 4.2", "redirect leaves http and https"),
+    "redirect-insecure": ErrorSpec("redirect", "RFC 9110 17.9", "redirect leads from https to http"),
+    "redirect-limit": ErrorSpec("redirect", "RFC 9110 15.4", "more redirects than allowed"),
+    # the program
+    "bad-request": ErrorSpec("request", "RFC 9112 3", "request cannot be built"),
 }
 
 #: Field names whose objects the C engine makes once, in the spellings servers use.
