@@ -113,6 +113,26 @@ class TestStyles:
             client.close()
         assert calls == [client]
 
+    def test_D80_rebound_name_of_the_module_is_the_programs_alone(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Mine(ours.Respondent):  # type: ignore[misc]
+            pass
+
+        monkeypatch.setattr(early_module, "Respondent", Mine)
+        assert http.clienting.Respondent is Mine
+        client = http.Client(hostname="127.0.0.1", port=1)
+        assert type(client.respondent) is ours.Respondent
+        client.close()
+        monkeypatch.setattr(ours, "Respondent", Mine)
+        client = http.Client(hostname="127.0.0.1", port=1)
+        assert type(client.respondent) is Mine
+        client.close()
+
+    def test_D81_classes_name_their_own_module(self) -> None:
+        assert http.Client.__module__.startswith("fasthio.")
+        assert http.clienting.Requester.__module__.startswith("fasthio.")
+
     def test_open_client_makes_ours(self) -> None:
         with http.openClient(hostname="127.0.0.1", port=1) as client:
             assert type(client) is ours.Client
