@@ -19,9 +19,7 @@ def tests(session: nox.Session) -> None:
 def pure(session: nox.Session) -> None:
     """Run the suite without the C engine."""
     session.install(".[poll,test]", env={"FASTHIO_BUILD": "pure"})
-    session.run(
-        "python", "tests/both_engines.py", *session.posargs, env={"FASTHIO_BUILD": "pure"}
-    )
+    session.run("python", "tests/both_engines.py", *session.posargs, env={"FASTHIO_BUILD": "pure"})
 
 
 @nox.session(python="3.12")

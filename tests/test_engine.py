@@ -8,17 +8,15 @@ import sys
 from types import ModuleType
 
 import pytest
-from conftest import MISSING_C, compiler_at_hand
 
+from conftest import MISSING_C, compiler_at_hand
 from fasthio import engine as choosing
 
 # stands for a machine without the extension
 HIDE_C = "import sys; sys.modules['fasthio._parser'] = None; "
 
 
-def python(
-    code: str, engine: str | None = None, *options: str
-) -> subprocess.CompletedProcess[str]:
+def python(code: str, engine: str | None = None, *options: str) -> subprocess.CompletedProcess[str]:
     """Run code in a Python of its own with FASTHIO_ENGINE set so."""
     environment = {name: os.environ[name] for name in os.environ if name != "FASTHIO_ENGINE"}
     if engine is not None:

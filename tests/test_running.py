@@ -22,9 +22,7 @@ print(type(pickle.loads(pickle.dumps(Pickled()))) is Pickled)
 sys.exit(7)
 """
 HELPER = "import os\nNAME = 'helper'\nHOME = os.path.dirname(os.path.abspath(__file__))\n"
-SEEN = (
-    "__main__ ['-x', '--count', 'two words'] fasthio.clienting True\nTrue helper True\nTrue\n"
-)
+SEEN = "__main__ ['-x', '--count', 'two words'] fasthio.clienting True\nTrue helper True\nTrue\n"
 ARGUMENTS = ["-x", "--count", "two words"]
 
 

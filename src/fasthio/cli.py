@@ -56,7 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return command(options)
     except UsageError as error:
-        options.parser.error(str(error))
+        print(
+            f"{options.parser.format_usage()}{options.parser.prog}: error: {error}", file=sys.stderr
+        )
+        return USAGE
     except BrokenPipeError:
         # whoever read our output has enough; keep Python from complaining at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
