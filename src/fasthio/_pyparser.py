@@ -8,6 +8,8 @@ valued framing fields are read, is in `syntax`, which both engines use.
 from __future__ import annotations
 
 import re
+from itertools import compress
+from operator import ne
 from typing import Any, Final, NoReturn
 
 from multidict import CIMultiDict, istr
@@ -55,6 +57,8 @@ _FIELD: Final = re.compile(rf"([{_TOKEN_CLASS}]+):([\t\x20-\x7e\x80-\xff]*)")
 _CHUNK_LINE: Final = re.compile(rb"0*([0-9A-Fa-f]{1,16})")
 #: A head longer than this goes line by line; so the line cache stays small.
 _QUICK_HEAD: Final = 8192
+#: Places of the lines of a head among its fields; the status line is -1.
+_PLACES: Final = range(-1, _QUICK_HEAD)
 #: Longest chunk that is gathered with others before it is put into the body.
 _GATHER: Final = 16384
 
@@ -72,6 +76,16 @@ def _name_of(name: str) -> str:
         if len(_names) < 512 and len(name) < 64:
             _names[name] = known
     return known
+
+
+def _field_of(line: str) -> tuple[str, str] | None:
+    """Read a field line that is right (RFC 9112 5); None where it is not, or is folded."""
+    name, colon, value = line.partition(":")
+    # printable ASCII is field content and cheap to see; all else is left to the pattern
+    if name in _names and value.isascii() and value.isprintable():
+        return (_names[name], value.strip(" ")) if colon else None
+    match = _FIELD.fullmatch(line)
+    return None if match is None else (_name_of(match[1]), match[2].strip(" \t"))
 
 
 def _copier_of(mapping: Any) -> Any:
@@ -402,25 +416,23 @@ class ResponseParser:
     def _quick_same(self, lines: list[str]) -> bool:
         """Make the headers from the template's, where the names are the same."""
         last, pairs = self._lines, self._pairs
-        fresh = []
-        for index in [i for i, line in enumerate(lines) if line != last[i]]:
-            if index == 0:
-                continue
-            match = _FIELD.fullmatch(lines[index])
-            if match is None or match[1] != pairs[index - 1][0] or not self._singles[index - 1]:
-                return False
-            fresh.append((index - 1, match[2].strip(" \t")))
+        fresh = {}
+        for index in compress(_PLACES, map(ne, lines, last)):
+            if index >= 0:
+                field = _field_of(lines[index + 1])
+                if field is None or field[0] != pairs[index][0] or not self._singles[index]:
+                    return False
+                fresh[index] = field
         if self._kept is None:
-            if self._copy is None or fresh:
+            if self._copy is None or len(fresh) == len(pairs):
                 return False
             self._kept = self.mapping(pairs)
         headers = self._copy(self._kept)
-        values = dict(fresh)
-        for index, value in fresh:
-            headers[pairs[index][0]] = value
+        for name, value in fresh.values():
+            headers[name] = value
         self.headers = headers
         for index, kind in self._kinds:
-            self._quick_framing(lines, index, kind, values.get(index, pairs[index][1]))
+            self._quick_framing(lines, index, kind, fresh.get(index, pairs[index])[1])
         return True
 
     def _quick_fields(self, lines: list[str]) -> bool:
@@ -431,12 +443,11 @@ class ResponseParser:
         for index in range(1, len(lines)):
             line = lines[index]
             if index < len(last) and line == last[index]:
-                pair = old[index - 1]
+                pair: tuple[str, str] | None = old[index - 1]
             else:
-                match = _FIELD.fullmatch(line)
-                if match is None:
-                    return False
-                pair = (_name_of(match[1]), match[2].strip(" \t"))
+                pair = _field_of(line)
+            if pair is None:
+                return False
             if len(pair[0]) in _KIND_SIZES:
                 kind = _KINDS.get(pair[0].lower())
                 if kind:
@@ -448,11 +459,15 @@ class ResponseParser:
                 self.headers.add(name, value)
         else:
             self.headers = self.mapping(pairs)
-        alike = [pair[0] for pair in pairs] == [pair[0] for pair in old]
-        self._kept = self._copy(self.headers) if alike and self._copy is not None else None
-        if not alike:
-            names = [pair[0].lower() for pair in pairs]
-            self._singles = [names.count(name) == 1 for name in names]
+        names = [pair[0] for pair in pairs]
+        if names != [pair[0] for pair in old]:
+            self._kept = None
+            self._singles = [True] * len(names)
+            if len(set(names)) < len(names) or len({name.lower() for name in names}) < len(names):
+                folded = [name.lower() for name in names]
+                self._singles = [folded.count(name) == 1 for name in folded]
+        elif self._copy is not None:
+            self._kept = self._copy(self.headers)
         self._lines, self._pairs, self._kinds = lines, pairs, kinds
         self._status = (self.version, self.status, self.reason)
         for index, kind in kinds:
