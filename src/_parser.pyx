@@ -513,20 +513,21 @@ cdef class ResponseParser:
     cdef int _close(self) except -1:
         """Take the end of the stream: the message is complete, or it never will be (RFC 9112 8)."""
         cdef int state = self._state
+        cdef long long end = self.consumed + self._scanned  # where the octets end
         if state == UNTIL_CLOSE:
             self._finish()
         elif state == TRAILER and self.consumed == self._section and not self._scanned:
             self._finish()  # the last chunk came: nothing of the body is missing (RFC 9112 8)
         elif state == TRAILER:
-            self._fail("closed-in-trailers", self.consumed, b"")
+            self._fail("closed-in-trailers", end, b"")
         elif state == FIXED:
-            self._fail("closed-in-body", self.consumed, b"")
+            self._fail("closed-in-body", end, b"")
         elif state == CHUNK_SIZE or state == CHUNK_DATA or state == CHUNK_END:
-            self._fail("closed-in-chunk", self.consumed, b"")
+            self._fail("closed-in-chunk", end, b"")
         elif state == START_LINE and not self._scanned:
-            self._fail("closed-before-start", self.consumed, b"")
+            self._fail("closed-before-start", end, b"")
         elif state <= FIELD_LINE:
-            self._fail("closed-in-head", self.consumed, b"")
+            self._fail("closed-in-head", end, b"")
         return 0
 
     # lines

@@ -244,20 +244,21 @@ class ResponseParser:
     def _close(self) -> None:
         """Take the end of the stream: the message is complete, or it never will be (RFC 9112 8)."""
         state = self._state
+        end = self.consumed + self._scanned  # where the octets end
         if state == _UNTIL_CLOSE:
             self._finish()
         elif state == _TRAILER and self.consumed == self._section and not self._scanned:
             self._finish()  # the last chunk came: nothing of the body is missing (RFC 9112 8)
         elif state == _TRAILER:
-            self._fail("closed-in-trailers", self.consumed)
+            self._fail("closed-in-trailers", end)
         elif state == _FIXED:
-            self._fail("closed-in-body", self.consumed)
+            self._fail("closed-in-body", end)
         elif state in (_CHUNK_SIZE, _CHUNK_DATA, _CHUNK_END):
-            self._fail("closed-in-chunk", self.consumed)
+            self._fail("closed-in-chunk", end)
         elif state == _START_LINE and not self._scanned:
-            self._fail("closed-before-start", self.consumed)
+            self._fail("closed-before-start", end)
         elif state <= _FIELD_LINE:
-            self._fail("closed-in-head", self.consumed)
+            self._fail("closed-in-head", end)
 
     # lines
 
