@@ -115,7 +115,7 @@ class HeadParser:
 
     # lines
 
-    def _fail(self, code: str, offset: int, near: bytes = b"") -> NoReturn:
+    def _fail(self, code: str, offset: int, near: bytes | bytearray = b"") -> NoReturn:
         """Record the error for good and raise it; `offset` counts from the message's start."""
         error = parse_error(code, offset=offset, state=STATES[self._state], near=near)
         self.error = error

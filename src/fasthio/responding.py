@@ -380,7 +380,7 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
         engine = self.engine
         before = engine.consumed
         try:
-            step(self.msg, self.closed)
+            step(self.msg, bool(self.closed))
         finally:
             del self.msg[: engine.consumed - before]
 
