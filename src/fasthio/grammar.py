@@ -240,7 +240,7 @@ ERRORS: Final[dict[str, ErrorSpec]] = {
 EXCHANGE_ERRORS: Final[dict[str, ErrorSpec]] = {
     # before there is a connection
     "unresolved": ErrorSpec("resolution", "RFC 9110 4.3.3", "host name does not resolve"),
-    "refused": ErrorSpec("connection", "RFC 9110 4.3.3", "no address of the host takes connections"),
+    "refused": ErrorSpec("connection", "RFC 9110 4.3.3", "no address of the host answers"),
     "tls": ErrorSpec("tls", "RFC 9110 4.3.3", "TLS handshake failed"),
     "certificate": ErrorSpec("tls", "RFC 9110 4.3.4", "certificate of the server is not accepted"),
     # the connection ended
