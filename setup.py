@@ -49,7 +49,7 @@ class Engine(build_ext):
     def run(self) -> None:
         """Build all extensions; in mode auto a failure leaves the Python engine."""
         try:
-            self.extensions = self.cythonized()
+            self.translate()
             super().run()
         except Exception as error:  # of Cython, of the compiler, of finding one: all mean no C
             if MODE == "strict":
@@ -57,11 +57,13 @@ class Engine(build_ext):
             self.remove_stale()
             tell(f"fasthio: no C engine ({reason(error)}): pure Python engine")
 
-    def cythonized(self) -> list[Extension]:
+    def translate(self) -> None:
         """Translate to C; the result goes under build/, never beside the sources."""
         from Cython.Build import cythonize
 
-        return cythonize(self.extensions, build_dir="build/cython", language_level=3)
+        translated = cythonize(self.extensions, build_dir="build/cython", language_level=3)
+        for extension, made in zip(self.extensions, translated, strict=True):
+            extension.sources = made.sources
 
     def remove_stale(self) -> None:
         """Remove what an earlier build left: an old engine is worse than none."""

@@ -12,11 +12,13 @@ from typing import Any, Final, NoReturn
 
 from multidict import CIMultiDict, istr
 
+from ._pyevents import EventParser
+from ._pynet import peek, receive, send
 from .errors import ParseError, parse_error
 from .grammar import FRAMINGS, LIMITS, MAX_LENGTH, STATES, TOKEN, Limits
 from .syntax import codings_of, extensions_of, field_fault, length_of, status_line_fault
 
-__all__ = ["NAME", "ResponseParser"]
+__all__ = ["NAME", "EventParser", "ResponseParser", "peek", "receive", "send"]
 
 NAME: Final = "py"
 
@@ -155,8 +157,9 @@ class ResponseParser:
         while True:
             state = self._state
             if state <= _FIELD_LINE:
+                before = pos
                 pos = self._head(rx, pos)
-                if self._state <= _FIELD_LINE:
+                if self._state <= _FIELD_LINE and pos == before:
                     break
             elif state == _DONE or (head_only and self.headed):
                 break
@@ -425,6 +428,7 @@ class ResponseParser:
     def _end_head(self) -> None:
         """Choose the framing of the body (RFC 9112 6.3)."""
         if self._interim:
+            self._interim = False
             self._state = _START_LINE
             self._section = self.consumed
             self._empties = 0

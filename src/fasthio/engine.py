@@ -20,6 +20,7 @@ __all__ = [
     "ResponseParser",
     "choose",
     "load",
+    "peek",
     "receive",
     "send",
 ]
@@ -83,9 +84,10 @@ def choose(wanted: str | None) -> tuple[str, ModuleType]:
 ENGINE, _module = choose(os.environ.get("FASTHIO_ENGINE"))
 
 if TYPE_CHECKING:
-    from ._parser import EventParser, ResponseParser, receive, send
+    from ._parser import EventParser, ResponseParser, peek, receive, send
 else:
-    EventParser = getattr(_module, "EventParser", None)
+    EventParser = _module.EventParser
     ResponseParser = _module.ResponseParser
-    receive = getattr(_module, "receive", None)
-    send = getattr(_module, "send", None)
+    peek = _module.peek
+    receive = _module.receive
+    send = _module.send

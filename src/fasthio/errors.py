@@ -18,6 +18,7 @@ __all__ = [
     "ClosureError",
     "ConnectionEndedError",
     "EventError",
+    "EventLineError",
     "ExchangeError",
     "ExchangeTimeoutError",
     "FieldError",
@@ -44,7 +45,7 @@ class ParseError(httping.HTTPException):  # type: ignore[misc]  # hio has no typ
     Attributes:
         code: key of `grammar.ERRORS`.
         offset: octets from the start of the message to the fault.
-        state: parser state, one of `grammar.STATES`.
+        state: parser state, one of `grammar.STATES`, or "event-stream".
         rfc: section the input breaks, or that asks for the limit.
         near: at most 32 octets from the fault on; empty where the peer closed.
     """
@@ -97,6 +98,10 @@ class EventError(ParseError):
     """Report an event stream that exceeds its limits (WHATWG HTML 9.2)."""
 
 
+class EventLineError(EventError, httping.LineTooLong):  # type: ignore[misc]
+    """Report a line of an event stream that exceeds its limit (WHATWG HTML 9.2.5)."""
+
+
 _KINDS: dict[str, type[ParseError]] = {
     "closure": ClosureError,
     "status-line": StatusLineError,
@@ -107,6 +112,7 @@ _KINDS: dict[str, type[ParseError]] = {
     "limit": LimitError,
     "line-limit": LineLimitError,
     "event": EventError,
+    "event-line": EventLineError,
 }
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "FRAMINGS",
     "LIMITS",
     "MAX_LENGTH",
+    "RETRY_DIGITS",
     "STATES",
     "TOKEN",
     "TRANSITIONS",
@@ -38,6 +39,9 @@ FIELD_CONTENT: Final = frozenset([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)]
 
 #: Largest Content-Length taken (RFC 9110 8.6 asks for an overflow check); 2**63 - 1.
 MAX_LENGTH: Final = 0x7FFF_FFFF_FFFF_FFFF
+
+#: Most significant digits of a `retry` field; a number of so many still fits a float.
+RETRY_DIGITS: Final = 300
 
 # States ----------------------------------------------------------------------
 
@@ -121,6 +125,7 @@ class Limits:
         body: body octets held at once; None as in hio.
         event_line: one line of an event stream.
         event: data of one event.
+        events: events in the queue of an event stream, not yet taken; None as in hio.
     Raises:
         ValueError: a limit is no int, or out of its range.
     """
@@ -135,11 +140,12 @@ class Limits:
     body: int | None = None
     event_line: int = 1_048_576
     event: int = 16_777_216
+    events: int | None = None
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name == "body" and value is None:
+            if field.name in ("body", "events") and value is None:
                 continue
             least, most = _RANGES.get(field.name, (1, MAX_LENGTH))
             if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
@@ -232,8 +238,15 @@ ERRORS: Final[dict[str, ErrorSpec]] = {
     ),
     "body-too-large": ErrorSpec("limit", "RFC 9110 15.5.14", "body is larger than the limit"),
     # event streams (WHATWG HTML 9.2)
-    "event-line-too-long": ErrorSpec("event", "WHATWG HTML 9.2.6", "event line exceeds the limit"),
-    "event-too-large": ErrorSpec("event", "WHATWG HTML 9.2.6", "event data exceeds the limit"),
+    "event-line-too-long": ErrorSpec(
+        "event-line", "WHATWG HTML 9.2.5", "line of an event stream is longer than the limit"
+    ),
+    "event-too-large": ErrorSpec(
+        "event", "WHATWG HTML 9.2.6", "data of an event is larger than the limit"
+    ),
+    "too-many-events": ErrorSpec(
+        "event", "WHATWG HTML 9.2.6", "more events wait in the queue than the limit"
+    ),
 }
 
 #: Every code an exchange may fail with where no response is at fault.

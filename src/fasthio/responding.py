@@ -16,12 +16,8 @@ from hio.help import Hict
 
 from .engine import ResponseParser
 from .errors import ParseError, Reason
+from .eventing import EventSource
 from .grammar import Limits
-
-try:
-    from .eventing import EventSource
-except ImportError:
-    from hio.core.http.httping import EventSource
 
 __all__ = ["REDIRECTS", "Respondent"]
 

@@ -1,0 +1,7 @@
+"""Make `python -m fasthio` the command."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

@@ -1,0 +1,112 @@
+"""A small HTTP server on a free loopback port, for `fasthio demo` to poll."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Final
+
+__all__ = ["PATHS", "serving"]
+
+#: What the server has to offer, in the order the demo polls it.
+PATHS: Final = ("/json", "/chunked", "/redirect", "/slow", "/events")
+
+#: Seconds the slow endpoint takes.
+DELAY: Final = 0.25
+
+#: Length of the chunked body and of each of its chunks, in octets.
+CHUNKED: Final = 65_536
+CHUNK: Final = 4_096
+
+
+class DemoHandler(BaseHTTPRequestHandler):
+    """Answer GET and HEAD for each of `PATHS`, on persistent connections."""
+
+    protocol_version = "HTTP/1.1"
+    server_version = "fasthio-demo"
+    sys_version = ""
+    wbufsize = -1  # head and body leave together
+    timeout = 30.0
+
+    def do_GET(self) -> None:
+        """Answer with the endpoint's body."""
+        path = self.path.partition("?")[0]
+        if path == "/json":
+            self.send_json({"path": path, "time": time.time(), "items": list(range(32))})
+        elif path == "/chunked":
+            self.send_chunks("application/octet-stream", [b"x" * CHUNK] * (CHUNKED // CHUNK))
+        elif path == "/redirect":
+            self.send_response(302)
+            self.send_header("Location", "/json")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        elif path == "/slow":
+            time.sleep(DELAY)
+            self.send_json({"path": path, "slept": DELAY})
+        elif path == "/events":
+            messages = [f"id: {n}\ndata: message {n}\n\n".encode() for n in range(1, 6)]
+            self.send_chunks("text/event-stream", [b"retry: 1000\n\n", *messages])
+        else:
+            self.send_error(404)
+
+    do_HEAD = do_GET
+
+    def send_json(self, value: Any) -> None:
+        """Send a value as JSON with a Content-Length."""
+        body = json.dumps(value).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def send_chunks(self, content_type: str, chunks: list[bytes]) -> None:
+        """Send a body in chunked coding, each chunk on its own."""
+        self.send_response(200)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        for chunk in chunks:
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+            self.wfile.flush()
+        self.wfile.write(b"0\r\n\r\n")
+
+    def handle(self) -> None:
+        """Serve one connection; that its client leaves early is no event."""
+        with contextlib.suppress(ConnectionError):
+            super().handle()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Log nothing: the demo's own output is what is to be seen."""
+
+
+class DemoServer(ThreadingHTTPServer):
+    """Serve each connection in its own thread, none of which outlives the program."""
+
+    daemon_threads = True
+    block_on_close = False
+
+
+@contextlib.contextmanager
+def serving() -> Iterator[str]:
+    """Serve on a free port of the loopback interface while the context lasts.
+
+    Yields:
+        The server's root, such as "http://127.0.0.1:40123".
+    """
+    with DemoServer(("127.0.0.1", 0), DemoHandler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
