@@ -18,26 +18,22 @@ from typing import TYPE_CHECKING, Any, Final
 from hio.base import tyming
 from hio.core import tcp
 
-from . import _pynet, engine
-from .resolving import Address, resolve, split_host
+from .engine import peek as _peek
+from .engine import receive as _receive
+from .engine import send as _send
+from .resolving import Address, resolve
 from .tlsing import Sessions, load_files, make_context, shared_context, shared_sessions
+from .urls import normalize_host_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["Connector", "ConnectorTls"]
 
-_module = engine.load(engine.ENGINE)
-_receive: Callable[[int, bytearray, int], int] = getattr(_module, "receive", _pynet.receive)
-_send: Callable[[int, bytearray], int] = getattr(_module, "send", _pynet.send)
-_peek: Callable[[int], int] | None = getattr(_module, "peek", _pynet.peek)
-
 _EAGAIN: Final = -errno.EAGAIN
 _NOT_NOW: Final = frozenset((errno.EAGAIN, errno.EWOULDBLOCK, errno.EINTR))
 _CONNECTED: Final = frozenset((0, errno.EISCONN))
-_CONNECTING: Final = frozenset(
-    (errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK, errno.EINTR)
-)
+_CONNECTING: Final = frozenset((errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK, errno.EINTR))
 _WAITS: Final = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
 #: On Windows a socket is no file descriptor: go through the socket object there.
 _DIRECT: Final = os.name == "posix"
@@ -68,8 +64,8 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
     def __init_subclass__(cls, **kwa: Any) -> None:
         """See whether a subclass wants its own `receive` and `send` to be called."""
         super().__init_subclass__(**kwa)
-        cls._own_receive = cls.receive in (Connector.receive, ConnectorTls.receive)
-        cls._own_send = cls.send in (Connector.send, ConnectorTls.send)
+        cls._own_receive = cls.receive.__module__ == __name__
+        cls._own_send = cls.send.__module__ == __name__
 
     def __init__(
         self,
@@ -108,14 +104,14 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
             kwa: ignored, as in hio.
         Raises:
             ResolutionError: the host does not resolve.
-            TargetError: no such host or port can be.
+            AddressError: no such host or port can be.
         """
         # hio's own constructor looks each name up twice; what it sets is set here
         tyming.Tymee.__init__(self, tymth=tymth)
         self.tymeout = tymeout if tymeout is not None else self.Tymeout
         self._tymer: Any = None
         host, port = ha[:2] if ha else (host, port)
-        self.hostname, port = split_host(host, port)
+        self.hostname, port = normalize_host_port(host, port)
         self.addresses = resolve(self.hostname, port)
         self._index = 0
         self.ha: tuple[Any, ...] = (self.addresses[0].sockaddr[0], port)
@@ -150,9 +146,7 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
     def tymer(self) -> Any:
         """Timer of attempts to reopen; by the clock where no tymth was injected (hio: D43)."""
         if self._tymer is None:
-            self._tymer = tyming.Tymer(
-                tymth=self.tymth or time.monotonic, duration=self.tymeout
-            )
+            self._tymer = tyming.Tymer(tymth=self.tymth or time.monotonic, duration=self.tymeout)
         return self._tymer
 
     @tymer.setter
@@ -174,7 +168,7 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
         """Give the address to connect to now."""
         if self.ha != self._known_ha:
             # the program has set ha, host or port since
-            host, port = split_host(self.ha[0], self.ha[1])
+            host, port = normalize_host_port(self.ha[0], self.ha[1])
             self.addresses = resolve(host, port)
             self._index = 0
             self._known_ha = self.ha
@@ -351,7 +345,7 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
             Octets appended; 0 where there are none now or the connection has
             ended, which `cutoff` tells.
         """
-        count = _receive(self._fd, body, min(size, self.Stride))
+        count: int = _receive(self._fd, body, min(size, self.Stride))
         if count > 0:
             if self.wl:
                 self.wl.writeRx(bytes(body[-count:]), self.ha)
@@ -473,8 +467,12 @@ class ConnectorTls(Connector, tcp.ClientTls):  # type: ignore[misc]
             load_files(context, keypath, certpath, cafilepath)
             self.context = context
         elif (
-            version or certify is not None or hostify is not None
-            or keypath or certpath or cafilepath
+            version
+            or certify is not None
+            or hostify is not None
+            or keypath
+            or certpath
+            or cafilepath
         ):
             self.context = make_context(version, certify, hostify, keypath, certpath, cafilepath)
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-__all__ = ["IDEMPOTENT", "Exchange", "Home", "Timeouts", "closes", "retarget"]
+__all__ = ["IDEMPOTENT", "Exchange", "Home", "Timeouts", "closes", "retarget", "target_of"]
 
 #: Methods whose requests may be sent twice (RFC 9110 9.2.2).
 IDEMPOTENT: Final = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))
@@ -40,7 +40,9 @@ class Timeouts(NamedTuple):
             limits = [timeout.get(name) for name in cls._fields]
         elif isinstance(timeout, Sequence) and not isinstance(timeout, str):
             if len(timeout) != 3:
-                raise ValueError(f"timeout takes three numbers (connect, first, total): {timeout!r}")
+                raise ValueError(
+                    f"timeout takes three numbers (connect, first, total): {timeout!r}"
+                )
             limits = list(timeout)
         else:
             limits = [None, None, timeout]
@@ -85,12 +87,38 @@ class Exchange:
         self.phase = 0  # index into Timeouts; 2 once the first octet came
 
 
+#: Attributes of a requester that a redirect to another origin must not leave changed.
+_DESCRIBED: Final = (
+    "hostname",
+    "port",
+    "scheme",
+    "method",
+    "path",
+    "qargs",
+    "fragment",
+    "headers",
+    "body",
+    "data",
+    "fargs",
+)
+
+
 class Home(NamedTuple):
     """Where a client belongs while a redirect has it at another origin."""
 
     connector: Any
     secured: bool
-    requester: dict[str, Any]  # attributes of the requester as they were
+    described: dict[str, Any]  # attributes of the requester as they were
+
+    @classmethod
+    def of(cls, connector: Any, secured: bool, requester: Any) -> Home:
+        """Note where a client is now."""
+        return cls(connector, secured, {name: getattr(requester, name) for name in _DESCRIBED})
+
+    def restore(self, requester: Any) -> None:
+        """Give a requester its attributes back."""
+        for name, value in self.described.items():
+            setattr(requester, name, value)
 
 
 def closes(headers: Any) -> bool:

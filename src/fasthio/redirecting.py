@@ -5,12 +5,13 @@ Pure rules (RFC 9110 15.4, 10.2.2, 17.9; RFC 3986 5); nothing here connects.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
-from .errors import TargetError, exchange_error
-from .resolving import split_host
+from .errors import exchange_error
+from .urls import normalize_host_port
 
 __all__ = [
     "CREDENTIALS",
@@ -97,14 +98,12 @@ def locate(base: str, location: str | None) -> Target:
     if _ENCODED.match(location):
         head, mark, query = location.partition("?")
         location = unquote(head) + mark + query
-    try:
+    with contextlib.suppress(UnicodeError):
         # fields are decoded as ISO-8859-1; what is not ASCII in there is UTF-8 these days
         location = location.encode("iso-8859-1").decode("utf-8")
-    except UnicodeError:
-        pass
     try:
         return _target(urlsplit(base), location)
-    except (TargetError, ValueError) as error:
+    except ValueError as error:
         raise exchange_error("redirect-malformed", _show(location), error) from error
 
 
@@ -128,7 +127,7 @@ def _target(base: Any, location: str) -> Target:
     if "\\" in splits.netloc:
         # some take it for a slash: then another host is meant
         raise ValueError("backslash in the authority")
-    hostname, port = split_host(authority, None, _PORTS[scheme])
+    hostname, port = normalize_host_port(authority, None, _PORTS[scheme])
     if not hostname:
         raise ValueError("no host")
     if not hostname.isascii():
@@ -169,21 +168,22 @@ def method_for(status: int, method: str) -> tuple[str, bool]:
     return method, True
 
 
-def headers_for(headers: Any, *, bodied: bool, trusted: bool) -> list[tuple[str, Any]]:
+def headers_for(headers: Any, *, bodied: bool, trusted: bool, same: bool) -> list[tuple[str, Any]]:
     """Choose the fields of the next request.
 
     Args:
         headers: mapping of the present request's fields.
         bodied: True where the body goes along.
-        trusted: False for another origin: then no credentials, and no Host of
-            the program's making (RFC 9110 15.4). hio: D63.
+        trusted: True where credentials may go along (RFC 9110 15.4). hio: D63.
+        same: True for the same origin; a Host of the program's making is for
+            that one alone.
     Returns:
         Name and value pairs, in order.
     """
     kept = []
     for name, value in headers.items():
         lower = name.lower()
-        if not trusted and (lower in CREDENTIALS or lower == "host"):
+        if (not trusted and lower in CREDENTIALS) or (not same and lower == "host"):
             continue
         if not bodied and (lower.startswith("content-") or lower in _OF_BODY):
             continue
