@@ -283,6 +283,22 @@ class Loop:
         self.servers = list(servers)
         self.clients: list[Any] = []
 
+    def __enter__(self) -> Loop:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for client in self.clients:
+            client.close()
+
+    def client(self, cls: Any, server: Any = None, **kwa: Any) -> Any:
+        """Make a client on this loop's tyme; it is closed with the loop."""
+        if server is not None:
+            kwa.setdefault("hostname", "127.0.0.1")
+            kwa.setdefault("port", server.port)
+        client = cls(tymth=self.tymth, **kwa)
+        self.clients.append(client)
+        return client
+
     @property
     def tymth(self) -> Callable[[], float]:
         """Tyme for clients."""

@@ -251,12 +251,11 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
             self._begin()
             self.engine.start(self.method)
             self.body = self.engine.body
-        if not self.msg:
-            if not self.closed:
-                return
-        else:
-            self.started = True
         engine = self.engine
+        if self.msg:
+            self.started = True
+        elif not (self.closed or engine.done):  # done without `msg`: received in place
+            return
         try:
             self._consume(engine.parse)
             if engine.headed and not self.headed:
