@@ -6,6 +6,7 @@ import importlib
 import os
 import shlex
 import shutil
+import socket
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,6 +55,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "engine" in getattr(item, "fixturenames", ()):
             item.add_marker("engines")
+
+
+@pytest.fixture
+def no_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no name resolve, without asking any resolver."""
+
+    def refuse(host: object, *_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, f"no name resolves in this test: {host!r}")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
 
 @pytest.fixture(scope="session", params=ENGINES)

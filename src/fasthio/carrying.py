@@ -18,7 +18,7 @@ from hio.core.http import httping
 
 from .connecting import Connector, ConnectorTls
 from .errors import ClosureError, ExchangeError, Reason, exchange_error
-from .exchanging import IDEMPOTENT, Exchange, Home, Timeouts, closes, retarget, target_of
+from .exchanging import IDEMPOTENT, UNLINKED, Exchange, Home, Timeouts, closes, retarget, target_of
 from .redirecting import Target, headers_for, locate, location_of, method_for
 from .requesting import Requester
 from .resolving import is_loopback, resolve
@@ -70,7 +70,7 @@ class Carrier:
         self._max_redirects = max_redirects
         self._redirect_auth = redirect_auth
         self._exchange: Exchange | None = None
-        self._link: Any = None  # socket of the connection that is known to be made
+        self._link: Any = UNLINKED  # socket of the connection that is known to be made
         self._over: str | None = None
         self._persistent = False  # refused connections are an error from now on
         self._leftover = False  # txbs begins with the rest of an answered request
@@ -101,7 +101,7 @@ class Carrier:
             if exchange is not None:
                 if not self.waited:
                     self._abandon(exchange)
-                elif exchange.link is not None and exchange.link is not connector.cs:
+                elif exchange.link is not UNLINKED and exchange.link is not connector.cs:
                     self._reopened()  # by way of the connector itself
             if connector.cutoff or self._over is not None:
                 self._renew()
@@ -116,11 +116,11 @@ class Carrier:
                 connector.serviceSends()
             else:
                 connector = self.connector
-                if exchange.link is None and (connector.cutoff or self._over is not None):
+                if exchange.link is UNLINKED and (connector.cutoff or self._over is not None):
                     self._renew()
                     if self._exchange is None:
                         return
-                if exchange.link is not None:
+                if exchange.link is not UNLINKED:
                     connector.serviceSends()
             self.serviceResponse()
         except OSError as error:
@@ -143,7 +143,7 @@ class Carrier:
             exchange.method = self.requester.method
             exchange.started = exchange.mark = self._tyme()
             exchange.link = connector.cs
-        if exchange.link is None:
+        if exchange.link is UNLINKED:
             return
         respondent = self.respondent
         left = self.Bound
@@ -234,7 +234,7 @@ class Carrier:
     def _established(self) -> None:
         """Begin with a connection that has come about."""
         connector = self.connector
-        if self._link is not None:
+        if self._link is not UNLINKED:
             connector.clearRxbs()  # no octet of an earlier connection is seen again
         self._link = connector.cs
         self._over = None
@@ -268,7 +268,7 @@ class Carrier:
             # the program, or hio's way of connecting, has opened another
             return
         exchange = self._exchange
-        if exchange is not None and exchange.link is not None:
+        if exchange is not None and exchange.link is not UNLINKED:
             if connector.cutoff:
                 self.serviceResponse()  # settle what came before the end (hio: D54)
             return
@@ -320,7 +320,7 @@ class Carrier:
 
     def _unsolicited(self) -> None:
         """Close a connection on which octets came that no request asked for (RFC 9112 6.3)."""
-        if self._link is None:
+        if self._link is UNLINKED:
             # the program connects by hand: what came is for it
             return
         self._drop()
@@ -328,7 +328,7 @@ class Carrier:
     def _abandon(self, exchange: Exchange) -> None:
         """Leave an exchange that the program has ended by setting `waited` to False."""
         self._exchange = None
-        if exchange.link is not None and exchange.link is self.connector.cs:
+        if exchange.link is not UNLINKED and exchange.link is self.connector.cs:
             self._drop()  # its response may still come
         self.respondent.makeParser()
 
@@ -339,7 +339,7 @@ class Carrier:
         self._leftover = False
         exchange = self._exchange
         connector = self.connector
-        if exchange is None or exchange.link is None:
+        if exchange is None or exchange.link is UNLINKED:
             if exchange is None:
                 connector.clearRxbs()
             return
@@ -357,7 +357,7 @@ class Carrier:
         self._over = "own"
         if exchange is None:
             return
-        if exchange.link is None:
+        if exchange.link is UNLINKED:
             self._fail(exchange_error("refused", str(error), error))
         elif not (connector.reconnectable and self._again(exchange)):
             self._fail(exchange_error("reset", str(error), error))
@@ -422,7 +422,7 @@ class Carrier:
             if exchange.method not in IDEMPOTENT or exchange.attempts > self.Resends:
                 return False
             exchange.attempts += 1
-        exchange.link = None
+        exchange.link = UNLINKED
         exchange.requeue = True
         exchange.phase = 0
         exchange.mark = self._tyme() if self._timeouts is not None else 0.0
@@ -435,7 +435,7 @@ class Carrier:
     def _resume(self, exchange: Exchange) -> None:
         """Arrange for an event stream to be asked for again once its retry time is over."""
         connector = self.connector
-        exchange.link = None
+        exchange.link = UNLINKED
         exchange.resuming = True
         exchange.phase = 0
         self._over = "peer"
@@ -470,7 +470,7 @@ class Carrier:
     def _next_request(self) -> None:
         """Send the next queued request."""
         connector = self.connector
-        if self._link is not None and connector.cs is self._link and not connector.cutoff:
+        if self._link is not UNLINKED and connector.cs is self._link and not connector.cutoff:
             # a look before a connection is used again: has the server closed it,
             # or said something nobody asked for (RFC 9112 6.3, 9.3.1)?
             connector.serviceReceives()
@@ -541,7 +541,7 @@ class Carrier:
             exchange.link = connector.cs
             exchange.phase = 1
         else:
-            exchange.link = None
+            exchange.link = UNLINKED
             exchange.phase = 0
         connector.tx(octets)
         self.respondent.reinit(method=requester.method)
@@ -762,7 +762,7 @@ class Carrier:
         old.clearRxbs()
         self.secured = secured
         self.connector = new
-        self._link = None
+        self._link = UNLINKED
         self._over = None
         self._persistent = True
         self._leftover = False
@@ -776,7 +776,7 @@ class Carrier:
         self.connector.close()
         self.connector = home.connector
         self.secured = home.secured
-        self._link = None
+        self._link = UNLINKED
         self._over = "own"
         self._leftover = False
         self.respondent.reinit(msg=self.connector.rxbs)

@@ -6,10 +6,23 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-__all__ = ["IDEMPOTENT", "Exchange", "Home", "Timeouts", "closes", "retarget", "target_of"]
+__all__ = [
+    "IDEMPOTENT",
+    "UNLINKED",
+    "Exchange",
+    "Home",
+    "Timeouts",
+    "closes",
+    "retarget",
+    "target_of",
+]
 
 #: Methods whose requests may be sent twice (RFC 9110 9.2.2).
 IDEMPOTENT: Final = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))
+
+
+#: In place of a socket while there is none; None may be one, a program's own connector's.
+UNLINKED: Final = object()
 
 
 class Timeouts(NamedTuple):
@@ -77,7 +90,7 @@ class Exchange:
         self.octets: bytes | bytearray = b""  # the request as it goes out
         self.method = "GET"
         self.target: str | None = None  # origin-form of a redirect's request, taken as it came
-        self.link: Any = None  # socket that carries it; None while it waits for one
+        self.link: Any = UNLINKED  # socket that carries it, as the connector's `cs`
         self.requeue = False  # to be put into the connector's txbs again
         self.resuming = False  # an event stream, to be taken up on the next connection
         self.attempts = 1  # how often it was begun
