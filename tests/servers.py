@@ -22,11 +22,13 @@ import errno
 import socket
 import ssl
 import struct
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hio.base import tyming
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
 
 CLOSE = "close"
 RESET = "reset"

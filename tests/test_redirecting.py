@@ -122,7 +122,8 @@ def test_headers_for() -> None:
     headers = Hict(
         [
             ("Accept", "a/b"), ("Authorization", "s"), ("cookie", "s"),
-            ("Proxy-Authorization", "s"), ("Host", "h"), ("Content-Type", "t"), ("content-length", 3), ("Transfer-Encoding", "x"),
+            ("Proxy-Authorization", "s"), ("Host", "h"), ("Content-Type", "t"),
+            ("content-length", 3), ("Transfer-Encoding", "x"),
             ("X-Own", "1"),
         ]
     )  # fmt: skip
