@@ -18,6 +18,7 @@ A script that is at its end leaves the connection open.
 from __future__ import annotations
 
 import contextlib
+import copy
 import errno
 import socket
 import ssl
@@ -163,7 +164,7 @@ class Server:
             if self.pick is not None:
                 script = list(self.pick(number))
             else:
-                script = list(self.scripts[min(number, len(self.scripts) - 1)])
+                script = copy.deepcopy(self.scripts[min(number, len(self.scripts) - 1)])
             link = Link(cs, script)
             if self.context is not None:
                 link.cs = self.context.wrap_socket(
@@ -178,6 +179,11 @@ class Server:
 
     def _play(self, link: Link) -> None:
         if link.shaking:
+            if link.script and isinstance(link.script[0], Wait):
+                link.script[0].steps -= 1
+                if link.script[0].steps <= 0:
+                    link.script.pop(0)
+                return
             if link.script and link.script[0] in (CLOSE, RESET, SILENT):
                 self._end(link, link.script.pop(0))
                 return
