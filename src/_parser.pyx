@@ -322,7 +322,7 @@ cdef class ResponseParser:
     cdef list _folds           # further parts of the value, or None
     cdef int _kind
     cdef long long _field_at
-    cdef str _codings          # Transfer-Encoding, all values joined, or None
+    cdef list _codings         # values of Transfer-Encoding, or None
     cdef long long _coding_at
     cdef long long _length     # -1: none
     cdef object _length_fault  # None, or (code, offset, near)
@@ -981,9 +981,9 @@ cdef class ResponseParser:
         if kind == CODING:
             if self._codings is None:
                 self._coding_at = offset
-                self._codings = value
+                self._codings = [value]
             else:
-                self._codings += ", " + value
+                self._codings.append(value)
             return 0
         if self._length_fault is not None:
             return 0
@@ -1029,12 +1029,12 @@ cdef class ResponseParser:
             framing = NO_BODY
         elif self._codings is not None:
             # 6.3 (3), (4): Transfer-Encoding overrides Content-Length
-            chunked = self._codings == "chunked"
+            value = ", ".join(self._codings)
+            chunked = value == "chunked"
             if not chunked:
-                self.codings, chunked, code = codings_of(self._codings)
+                self.codings, chunked, code = codings_of(value)
                 if code:
-                    near = self._codings.encode("iso-8859-1")
-                    self._fail(code, self._coding_at, near)
+                    self._fail(code, self._coding_at, value.encode("iso-8859-1"))
             self.conflicted = self._length >= 0 or self._length_fault is not None
             # HTTP/1.0 has no chunked coding (6.1): read until close
             if chunked and self.version is _version_11:
