@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
-# cython: cdivision=True, binding=True, embedsignature=False
+# cython: cdivision=True, binding=False, embedsignature=False
 """The C engine: an incremental HTTP/1.1 response parser (RFC 9112).
 
 The same parser as `fasthio/_pyparser.py`, function for function; `_parser.pyi`
@@ -19,7 +19,7 @@ from cpython.object cimport PyObject, PyObject_SetItem
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from cpython.unicode cimport PyUnicode_DecodeLatin1
 from libc.stdint cimport uint64_t
-from libc.string cimport memchr, memcmp, memcpy
+from libc.string cimport memchr, memcmp, memcpy, memset
 
 from multidict import CIMultiDict, istr
 
@@ -104,8 +104,8 @@ cdef enum:
     QUICK_HEAD = 8192
     QUICK_FIELDS = 128
     SLOTS = 512
-    # chunks that are put into the body in one go
-    SEGMENTS = 256
+    # octets a body may be made longer than what was received
+    GROW_STEP = 4194304
 
 ctypedef const unsigned char *octets_t
 
@@ -241,11 +241,6 @@ cdef inline object value_of(octets_t at, octets_t end, int wide):
     return text_of(at, end - at, wide)
 
 
-cdef struct Segment:
-    octets_t octets
-    Py_ssize_t size
-
-
 cdef inline bint same_name(Line *one, octets_t head, Line *other) noexcept nogil:
     """Tell whether two lines of one head have the same name in any case."""
     cdef Py_ssize_t index
@@ -307,10 +302,12 @@ cdef class ResponseParser:
     cdef bint _bodiless        # HEAD
     cdef bint _tunnel          # CONNECT
     cdef Py_ssize_t _scanned   # octets of the present line that hold no LF
+    cdef Py_ssize_t _room      # octets the present line may have, while some are scanned
     cdef long long _section    # offset where the head or trailer section began
     cdef Py_ssize_t _empties
     cdef uint64_t _left        # octets of the body or chunk still to come
     cdef long long _taken      # octets of body so far
+    cdef Py_ssize_t _capacity  # octets the body was once made for
     cdef long long _overhead   # chunk extension octets so far
     # limits, as numbers
     cdef Py_ssize_t _most_line, _most_fields, _most_head, _most_trailers
@@ -383,6 +380,8 @@ cdef class ResponseParser:
         self._framing = UNKNOWN
         self._eof = False
         self._scanned = 0
+        self._room = 0
+        self._capacity = 0
         self._section = 0
         self._empties = 0
         self._left = 0
@@ -460,10 +459,18 @@ cdef class ResponseParser:
 
     cdef Py_ssize_t _run(self, bytearray rx, bint eof, bint head_only) except -1:
         cdef Py_buffer view
+        cdef Py_ssize_t size = PyByteArray_GET_SIZE(rx)
+        if 0 < self._scanned <= size <= self._room and not eof:
+            # a line that goes on and may: all there is to do where octets drip in (measured)
+            if memchr(PyByteArray_AS_STRING(rx) + self._scanned, LF, size - self._scanned) == NULL:
+                self._scanned = size
+                return 0
         if self.error is not None:
             raise self.error.with_traceback(None)
         if eof:
             self._eof = True
+        if self._state == FIXED and not (self._eof or head_only):
+            return self._data(<octets_t>PyByteArray_AS_STRING(rx), size, 0)  # no Python code runs
         # held during the call: whoever resizes rx meanwhile gets a BufferError, not us a stale pointer
         PyObject_GetBuffer(rx, &view, PyBUF_SIMPLE)
         try:
@@ -507,6 +514,7 @@ cdef class ResponseParser:
         """Record the error for good and raise it; `offset` counts from the message's start."""
         error = parse_error(code, offset=offset, state=STATES[self._state], near=near)
         self.error = error
+        self._room = 0
         self._state = FAILED
         raise error
 
@@ -557,6 +565,7 @@ cdef class ResponseParser:
                 self._fail("line-too-long", self.consumed + room, (buf + pos)[: min(32, room)])
         if found == NULL:
             self._scanned = have
+            self._room = room
             return -1
         self._scanned = 0
         return found - buf
@@ -623,6 +632,8 @@ cdef class ResponseParser:
         most = max(0, <Py_ssize_t>(self._most_head - (self.consumed - self._section)))
         lf = self._line(buf, size, pos, most, "head-too-large")
         if lf < 0:
+            if self._scanned < 5:
+                self._room = 0  # its first octets are still to be looked at
             return -1
         end = lf - (1 if buf[lf - 1] == CR else 0)
         if not self._status_line(at, buf + end):
@@ -844,6 +855,11 @@ cdef class ResponseParser:
                         )
             self.headers = headers
             self._hits = True
+            # what changed once may stay as it is now: take it in, each sixteenth time
+            self._misses += 1
+            if self._misses & 15 == 0:
+                self._keep_template(head, begin, total, lines, count)
+                self._head_headers = self._copy(headers)
             return 0
         if self._copy is None:
             headers = self.mapping()
@@ -1071,15 +1087,33 @@ cdef class ResponseParser:
 
     # body
 
+    cdef int _grow(self, Py_ssize_t held, Py_ssize_t more) except -1:
+        """Make the body `more` octets longer, with room to double at the next times.
+
+        A bytearray alone grows by an eighth, which copies a long body many times. What
+        is allocated ahead was received already once, and is a few MiB at most.
+        """
+        cdef Py_ssize_t want = held + more, most
+        if self._body is None:
+            self._body = bytearray()
+        if want > self._capacity and held:
+            most = min(2 * held, want + GROW_STEP)
+            if self._state == FIXED and self._left < <uint64_t>(most - held):
+                most = held + <Py_ssize_t>self._left
+            if most > want:
+                PyByteArray_Resize(self._body, most)
+                self._capacity = most
+        return PyByteArray_Resize(self._body, want)
+
     cdef int _append(self, octets_t octets, Py_ssize_t count) except -1:
         """Put octets at the end of the body."""
-        cdef Py_ssize_t size
+        cdef Py_ssize_t held
         if self._body is None:
             self._body = PyByteArray_FromStringAndSize(<const char *>octets, count)
         elif count:
-            size = PyByteArray_GET_SIZE(self._body)
-            PyByteArray_Resize(self._body, size + count)
-            memcpy(PyByteArray_AS_STRING(self._body) + size, octets, count)
+            held = PyByteArray_GET_SIZE(self._body)
+            self._grow(held, count)
+            memcpy(PyByteArray_AS_STRING(self._body) + held, octets, count)
         self.consumed += count
         self._taken += count
         return 0
@@ -1118,81 +1152,84 @@ cdef class ResponseParser:
         return pos + count
 
     cdef Py_ssize_t _chunks(self, octets_t buf, Py_ssize_t size, Py_ssize_t pos) except -1:
-        """Take chunks from `pos` on, as many as are plain, and put them into the body in one go.
+        """Take chunks from `pos` on, as many as are plain; the body is resized once.
 
         What stops the quick way, a line with extensions, the last chunk, a line that
         is not whole, goes the slow way (RFC 9112 7.1).
         """
-        cdef Segment segments[SEGMENTS]
-        cdef Py_ssize_t count = 0, total = 0, at = pos, digits, part
-        cdef Py_ssize_t held = 0 if self._body is None else PyByteArray_GET_SIZE(self._body)
-        cdef uint64_t left = self._left
+        cdef octets_t at = buf + pos
+        cdef octets_t end = buf + size
+        cdef octets_t line
+        cdef char *first = NULL
+        cdef char *to = NULL
+        cdef Py_ssize_t held, part, width = 0, total = 0
+        cdef uint64_t left = self._left, same = 0, word = 0, mask = 0, pattern = 0
         cdef int state = self._state
         if self._scanned:
             return self._slow_chunk(buf, size, pos)
-        while count < SEGMENTS:
+        held = 0 if self._body is None else PyByteArray_GET_SIZE(self._body)
+        while True:
             if state == CHUNK_SIZE:
-                left = 0
-                digits = 0
-                while at + digits < size and digits < 16 and HEX[buf[at + digits]] >= 0:
-                    left = left << 4 | <uint64_t>HEX[buf[at + digits]]
-                    digits += 1
-                if (
-                    left == 0
-                    or size - at - digits < 2
-                    or buf[at + digits] != CR
-                    or buf[at + digits + 1] != LF
-                ):
-                    break
+                line = at
+                if end - at >= 8:
+                    memcpy(&word, at, 8)
+                if width and end - at >= 8 and (word & mask) == pattern:
+                    # the same size line again: most chunks of a body are of one size
+                    left = same
+                    at += width
+                else:
+                    left = 0
+                    while at < end and at - line < 16 and HEX[at[0]] >= 0:
+                        left = left << 4 | <uint64_t>HEX[at[0]]
+                        at += 1
+                    if left == 0 or end - at < 2 or at[0] != CR or at[1] != LF:
+                        at = line
+                        break
+                    at += 2
+                    width = 0
+                    if at - line < 8 and end - line >= 8:
+                        width = at - line
+                        memset(&mask, 0, 8)
+                        memset(&mask, 0xFF, width)
+                        pattern = word & mask
+                        same = left
                 if self._most_body >= 0 and left > <uint64_t>max(
-                    0, self._most_body - (held + total)
+                    0, self._most_body - held - (to - first)
                 ):
+                    at = line
                     break
-                at += digits + 2
                 state = CHUNK_DATA
             if state == CHUNK_DATA:
-                part = size - at
+                part = end - at
                 if part == 0:
                     break
                 if <uint64_t>part > left:
                     part = <Py_ssize_t>left
-                segments[count].octets = buf + at
-                segments[count].size = part
-                count += 1
-                total += part
+                if to == NULL:
+                    # the data of all these chunks is no more than the octets at hand
+                    self._grow(held, end - at if left < <uint64_t>(end - at) else part)
+                    first = to = PyByteArray_AS_STRING(self._body) + held
+                memcpy(to, at, part)
+                to += part
                 at += part
                 left -= part
                 if left:
                     break
                 state = CHUNK_END
-            if size - at < 2 or buf[at] != CR or buf[at + 1] != LF:
+            if end - at < 2 or at[0] != CR or at[1] != LF:
                 break
             at += 2
             state = CHUNK_SIZE
-        if at == pos:
+        if at == buf + pos:
             return self._slow_chunk(buf, size, pos)
-        self._gather(segments, count, held, total)
-        self.consumed += at - pos
+        if to != NULL:
+            total = to - first
+            PyByteArray_Resize(self._body, held + total)
+        self.consumed += at - buf - pos
         self._taken += total
         self._state = state
         self._left = left if state == CHUNK_DATA else 0
-        return at
-
-    cdef int _gather(
-        self, Segment *segments, Py_ssize_t count, Py_ssize_t held, Py_ssize_t total
-    ) except -1:
-        """Put segments at the end of the body, with one resize."""
-        cdef Py_ssize_t index
-        cdef char *to
-        if self._body is None:
-            self._body = bytearray()
-        if total:
-            PyByteArray_Resize(self._body, held + total)
-            to = PyByteArray_AS_STRING(self._body) + held
-            for index in range(count):
-                memcpy(to, segments[index].octets, segments[index].size)
-                to += segments[index].size
-        return 0
+        return at - buf
 
     cdef Py_ssize_t _slow_chunk(self, octets_t buf, Py_ssize_t size, Py_ssize_t pos) except -1:
         """Go on where the quick way of `_chunks` stopped."""
@@ -1249,6 +1286,7 @@ cdef class ResponseParser:
         for index in range(self._scanned, 2):
             if pos + index >= size:
                 self._scanned = index
+                self._room = 0
                 return pos
             if buf[pos + index] != (LF if index else CR):
                 self._fail("bad-chunk-end", self.consumed + index, (buf + pos)[: index + 1])
