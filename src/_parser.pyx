@@ -565,7 +565,7 @@ cdef class ResponseParser:
                 self._fail("line-too-long", self.consumed + room, (buf + pos)[: min(32, room)])
         if found == NULL:
             self._scanned = have
-            self._room = room
+            self._room = min(room, most - 1)
             return -1
         self._scanned = 0
         return found - buf
