@@ -31,7 +31,7 @@ cdef class HeadParser:
     cdef list _folds           # further parts of the value, or None
     cdef int _kind
     cdef long long _field_at
-    cdef str _codings          # Transfer-Encoding, all values joined, or None
+    cdef list _codings         # values of Transfer-Encoding, or None
     cdef long long _coding_at
     cdef long long _length     # -1: none
     cdef object _length_fault  # None, or (code, offset, near)
@@ -117,7 +117,7 @@ cdef class HeadParser:
                 self._fail("line-too-long", self.consumed + room, (buf + pos)[: min(32, room)])
         if found == NULL:
             self._scanned = have
-            self._room = room
+            self._room = min(room, most - 1)
             return -1
         self._scanned = 0
         return found - buf
@@ -301,9 +301,9 @@ cdef class HeadParser:
         if kind == CODING:
             if self._codings is None:
                 self._coding_at = offset
-                self._codings = value
+                self._codings = [value]
             else:
-                self._codings += ", " + value
+                self._codings.append(value)
             return 0
         if self._length_fault is not None:
             return 0

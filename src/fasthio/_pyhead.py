@@ -152,7 +152,7 @@ class HeadParser:
         self._values: list[str] = []
         self._kind = _OTHER
         self._field_at = 0
-        self._codings: str | None = None
+        self._codings: list[str] | None = None
         self._coding_at = 0
         self._length = -1
         self._length_fault: tuple[str, int, bytes] | None = None
@@ -294,9 +294,9 @@ class HeadParser:
         if kind == _CODING:
             if self._codings is None:
                 self._coding_at = offset
-                self._codings = value
+                self._codings = [value]
             else:
-                self._codings += ", " + value
+                self._codings.append(value)
             return
         if self._length_fault is not None:
             return

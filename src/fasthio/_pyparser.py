@@ -193,9 +193,10 @@ class ResponseParser(HeadParser):
             framing = _NO_BODY
         elif self._codings is not None:
             # 6.3 (3), (4): Transfer-Encoding overrides Content-Length
-            self.codings, chunked, code = codings_of(self._codings)
+            value = ", ".join(self._codings)
+            self.codings, chunked, code = codings_of(value)
             if code:
-                self._fail(code, self._coding_at, self._codings.encode("iso-8859-1"))
+                self._fail(code, self._coding_at, value.encode("iso-8859-1"))
             self.conflicted = self._length >= 0 or self._length_fault is not None
             # HTTP/1.0 has no chunked coding (6.1): read until close
             if chunked and self.version == (1, 1):
