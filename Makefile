@@ -71,7 +71,7 @@ $(VENV_STAMP):
 	@touch $@
 
 # in place: what runs and is tested is what stands in src/
-$(PACKAGE_STAMP): $(INPUTS) | $(VENV_STAMP)
+$(PACKAGE_STAMP): $(INPUTS) $(VENV_STAMP)
 	@rm -f $(STAMP)-package-*
 	$(RUN) -m pip install --quiet --editable .
 	@touch $@

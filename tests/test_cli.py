@@ -142,7 +142,7 @@ def test_default_count(plans: list[PollPlan], arguments: list[str], count: int |
         (["poll"], ["URL"]),
         (["poll", "example.org"], ["URL", "'example.org'"]),
         (["poll", "http://x:y/"], ["URL", "'http://x:y/'"]),
-        (["poll", "http://a..b/"], ["http://a..b/"]),
+        (["poll", r"http://a\b/"], [r"http://a\b/"]),
         (["poll", "http://x/", "--every", "-1"], ["--every", "-1"]),
         (["poll", "http://x/", "--every", "soon"], ["--every", "'soon'"]),
         (["poll", "http://x/", "--every", "nan"], ["--every", "'nan'"]),
