@@ -321,7 +321,7 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
         try:
             before = engine.consumed
             try:
-                count = engine.parse(msg, self.closed)
+                count = engine.parse(msg, bool(self.closed))
             except ParseError:
                 count = engine.consumed - before
                 raise
