@@ -55,7 +55,9 @@ def test_mapping(engine: ModuleType, mapping: type[Any]) -> None:
     parser = engine.ResponseParser(mapping=mapping)
     for value in (b"a", b"a", b"a", b"b", b"b"):
         parser.start()
-        feed(parser, CHUNKED.replace(b"\r\n\r\n", b"\r\nX: " + value + b"\r\n\r\n0\r\nT: u\r\n\r\n"))
+        feed(
+            parser, CHUNKED.replace(b"\r\n\r\n", b"\r\nX: " + value + b"\r\n\r\n0\r\nT: u\r\n\r\n")
+        )
         assert type(parser.headers) is mapping
         assert type(parser.trailers) is mapping
         assert list(parser.headers.values()) == ["chunked", value.decode()]
@@ -493,7 +495,10 @@ def test_a_body_that_is_viewed(engine: ModuleType) -> None:
 
 def test_nothing_is_allocated_on_a_word(engine: ModuleType) -> None:
     """A length alone makes no body: neither Content-Length nor a chunk size."""
-    for octets in (HEAD + b"Content-Length: 9223372036854775807\r\n\r\nx", CHUNKED + b"7fffffffffffffff\r\nx"):
+    for octets in (
+        HEAD + b"Content-Length: 9223372036854775807\r\n\r\nx",
+        CHUNKED + b"7fffffffffffffff\r\nx",
+    ):
         parser = engine.ResponseParser()
         feed(parser, octets)
         assert parser.body == b"x"
@@ -502,7 +507,11 @@ def test_nothing_is_allocated_on_a_word(engine: ModuleType) -> None:
 
 def test_body_memory(engine: ModuleType) -> None:
     """A body holds what came, and a few MiB ahead at most."""
-    for head in (HEAD + b"Content-Length: 33554432\r\n\r\n", HEAD + b"\r\n", CHUNKED + b"2000000\r\n"):
+    for head in (
+        HEAD + b"Content-Length: 33554432\r\n\r\n",
+        HEAD + b"\r\n",
+        CHUNKED + b"2000000\r\n",
+    ):
         parser = engine.ResponseParser()
         feed(parser, head)
         piece = bytes(1 << 20)
@@ -536,7 +545,9 @@ def test_parsers_are_collected(engine: ModuleType) -> None:
 
 # every octet at every place --------------------------------------------------
 
-TCHAR = frozenset(b"!#$%&'*+-.^_`|~0123456789" + bytes(range(0x41, 0x5B)) + bytes(range(0x61, 0x7B)))
+TCHAR = frozenset(
+    b"!#$%&'*+-.^_`|~0123456789" + bytes(range(0x41, 0x5B)) + bytes(range(0x61, 0x7B))
+)
 TEXT = frozenset([9, *range(0x20, 0x7F), *range(0x80, 0x100)])
 DIGITS = frozenset(b"0123456789")
 HEX = DIGITS | frozenset(b"abcdefABCDEF")
