@@ -250,7 +250,7 @@ def test_wrong_start_body(engine: ModuleType, framing: str, length: int | None) 
     """A framing that is none, and a length that does not go with it, are refused."""
     parser = engine.ResponseParser()
     before = snapshot(parser)
-    with pytest.raises(ValueError, match="must be|goes with"):
+    with pytest.raises(ValueError, match=r"must be|goes with"):
         parser.start_body(framing, length)
     assert snapshot(parser) == before
 
