@@ -379,19 +379,6 @@ class Client(Carrier):
         if self.redirects:
             self._redirect()
 
-    def serviceRequests(self) -> None:
-        """Send the next queued request, unless one is under way."""
-        if self.requests and not self.waited:
-            self._next_request()
-
-    def serviceResponse(self) -> None:
-        """Receive and parse; put out a response that is complete."""
-        self._service_response()
-
-    def service(self) -> None:
-        """Do all there is to do now; never raises for what a peer does."""
-        self._service()
-
     def serviceWhileGen(self, tymeout: float = 0.5) -> Generator[bytes, None, Response | None]:
         """Service until there is a response and nothing more to send, or the time is up.
 

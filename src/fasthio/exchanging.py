@@ -74,6 +74,8 @@ class Exchange:
 
     __slots__ = (
         "attempts",
+        "bulky",
+        "fresh",
         "hops",
         "link",
         "mark",
@@ -94,6 +96,8 @@ class Exchange:
         self.requeue = False  # to be put into the connector's txbs again
         self.resuming = False  # an event stream, to be taken up on the next connection
         self.attempts = 1  # how often it was begun
+        self.bulky = False  # much of its body is still to come
+        self.fresh = True  # nothing was received for it yet
         self.hops = 0  # redirects followed
         self.started = 0.0  # tyme it was sent, or first to be sent
         self.mark = 0.0  # tyme its present phase began
