@@ -134,7 +134,7 @@ class Carrier(Linker):
         connector = self.connector
         if not self.waited:
             connector.serviceReceives()
-            if connector.rxbs:
+            if connector.rxbs and self._over != "tunnel":
                 self._unsolicited()
             return
         exchange = self._exchange
@@ -219,12 +219,14 @@ class Carrier(Linker):
     def _next_request(self) -> None:
         """Send the next queued request."""
         connector = self.connector
-        if self._link is not UNLINKED and connector.cs is self._link and not connector.cutoff:
+        if self._leftover and connector.txbs:
+            self._drop()  # the server answered without reading all: it may never (RFC 9112 9.3)
+        elif self._link is not UNLINKED and connector.cs is self._link and not connector.cutoff:
             # a look before a connection is used again: has the server closed it,
             # or said something nobody asked for (RFC 9112 6.3, 9.3.1)?
             connector.serviceReceives()
             self._looked = True
-            if connector.rxbs:
+            if connector.rxbs and self._over != "tunnel":
                 self._unsolicited()
         request = self.latest = self.requests.popleft()
         try:
@@ -376,6 +378,10 @@ class Carrier(Linker):
                 self._over = "peer"
             else:
                 self._drop()
+        elif respondent.status == 101 or (
+            respondent.method == "CONNECT" and 200 <= respondent.status < 300
+        ):
+            self._over = "tunnel"  # what follows is another protocol's (RFC 9110 7.8, 9.3.6)
         elif connector.rxbs:
             self._drop()  # octets beyond the response (RFC 9112 6.3)
         elif closes(self.requester.headers):

@@ -284,6 +284,8 @@ class Client(Carrier):
         Returns:
             What the connector's `reopen` does: True.
         """
+        if self._home is not None and self._exchange is None:
+            self._go_home(self._home)
         opened = self.connector.reopen()
         self._reopened()
         return opened

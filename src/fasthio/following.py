@@ -59,6 +59,7 @@ class Follower:
                 if exchange.hops >= self._max_redirects:
                     raise exchange_error("redirect-limit", f"{self._max_redirects} were followed")
                 exchange.hops += 1
+                exchange.attempts = 1
             self._follow(response, exchange)
         except (ExchangeError, ValueError) as error:
             self._refuse_redirect(response, error)

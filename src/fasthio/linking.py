@@ -1,8 +1,9 @@
 """How an exchange gets and keeps its connection: connects, closes, resets, reopens.
 
 A connection that is over carries no further exchange: "own" when this side is
-done with it, so that a new one may be opened at once, "peer" when the server
-is, so that reopening needs `reconnectable`.
+done with it, so that a new one may be opened at once; "peer" when the server
+is, so that reopening needs `reconnectable`; "tunnel" when it speaks another
+protocol now, whose octets are the program's.
 """
 
 from __future__ import annotations
@@ -173,7 +174,8 @@ class Linker(Follower):
                 return
             self._reopen_connector()
             if paced:
-                connector.tymer.restart(duration=connector.tymeout or None)
+                # from now on: hio counts from the last expiry, and so hurries after a rest
+                connector.tymer.start(duration=connector.tymeout or None)
         elif pending:
             self._reopen_connector()
 
