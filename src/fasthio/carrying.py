@@ -16,8 +16,9 @@ from .connecting import Connector, ConnectorTls
 from .decoding import decoder_for
 from .draining import Drain, sink_of
 from .errors import ClosureError, ExchangeError, Reason, exchange_error
-from .exchanging import UNLINKED, Exchange, Home, Timeouts, closes, retarget
+from .exchanging import UNLINKED, Exchange, Timeouts, closes, retarget
 from .linking import Linker
+from .redirecting import MAX_REDIRECTS
 from .requesting import Requester
 from .responding import Respondent
 
@@ -48,30 +49,15 @@ class Carrier(Linker):
 
         def redirect(self) -> None: ...
 
-    def _begin(
-        self,
-        timeouts: Timeouts | None,
-        max_redirects: int,
-        redirect_auth: bool,
-        decode: bool,
-        sink: Callable[[bytes], Any] | None,
-        max_body: int | None,
-    ) -> None:
-        """Set up; a subclass may have set attributes of its own before."""
-        self._timeouts = timeouts
-        self._decode = decode
-        self._sink = sink
-        self._max_body = max_body
-        self._max_redirects = max_redirects
-        self._redirect_auth = redirect_auth
-        self._exchange: Exchange | None = None
-        self._link: Any = UNLINKED  # socket of the connection that is known to be made
-        self._over: str | None = None
-        self._persistent = False  # refused connections are an error from now on
-        self._leftover = False  # txbs begins with the rest of an answered request
-        self._home: Home | None = None
-        self._following = None  # while a redirect is being transmitted
-        self._looked = False  # the socket was looked at just before a request went out
+    # what the constructor's arguments say
+    _timeouts: Timeouts | None = None
+    _max_redirects: int = MAX_REDIRECTS
+    _redirect_auth: bool = False
+    _decode: bool = False
+    _sink: Callable[[bytes], Any] | None = None
+    _max_body: int | None = None
+
+    _looked: bool = False  # the socket was looked at just before a request went out
 
     # service
 

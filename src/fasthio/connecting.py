@@ -107,6 +107,7 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
         wl: Any = None,
         *,
         tymth: Callable[[], float] | None = None,
+        addresses: list[Address] | None = None,
         bufsize: int = 8096,
         name: str = "",
         uid: Any = 0,
@@ -125,6 +126,7 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
             rxbs: where received octets are put.
             wl: WireLog, open, or None.
             tymth: hio's tyme of the tymist.
+            addresses: what `host` and `port`, in order already, resolve to.
             bufsize: `bs` under the name that hio's Client uses (hio: D42, ignored there).
             name: name for the program's use.
             uid: identifier for the program's use.
@@ -135,9 +137,9 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
         """
         # hio's own constructor looks each name up twice; what it sets is set here,
         # past __setattr__, which has nothing to see yet
-        host, port = ha[:2] if ha else (host, port)
-        hostname, port = normalize_host_port(host, port)
-        addresses = resolve(hostname, port)
+        if addresses is None or ha is not None:
+            host, port = normalize_host_port(*(ha[:2] if ha else (host, port)))
+            addresses = resolve(host, port)
         size = bufsize if bs is None else bs
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:
             raise ValueError(f"bufsize must be a positive number of octets: {size!r}")
@@ -145,7 +147,7 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
         own["_tymth"] = tymth
         own["_tymer"] = None
         own["tymeout"] = self.Tymeout if tymeout is None else tymeout
-        own["hostname"] = hostname
+        own["hostname"] = host
         own["addresses"] = addresses
         own["_index"] = 0
         own["ha"] = own["_known_ha"] = (addresses[0].sockaddr[0], port)
