@@ -7,6 +7,7 @@ redirects `following`'s.
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING, Any, Final
 
 from hio import help
@@ -15,6 +16,7 @@ from hio.core.http import httping
 from .connecting import Connector, ConnectorTls
 from .decoding import decoder_for
 from .draining import Drain, sink_of
+from .engine import peek as _peek
 from .errors import ClosureError, ExchangeError, Reason, exchange_error
 from .exchanging import UNLINKED, Exchange, Timeouts, closes, retarget
 from .linking import Linker
@@ -30,6 +32,8 @@ __all__ = ["Carrier"]
 
 #: What building a request of a program's making may raise.
 _UNBUILDABLE: Final = (ValueError, TypeError, AttributeError, LookupError, httping.HTTPException)
+#: What a look at a socket gives where there is nothing.
+_NOTHING: Final = -errno.EAGAIN
 #: Fewest octets of body still to come for which they are received in place.
 _BULK: Final = 65_536
 
@@ -65,6 +69,20 @@ class Carrier(Linker):
         """Do all there is to do now; never raises for what a peer does."""
         connector = self.connector
         exchange = self._exchange
+        if exchange is None and not self.requests:
+            # 99 in 100 services find nothing to do: see that as cheaply as can be
+            fd = getattr(connector, "_idle_fd", -1)
+            if (
+                fd >= 0
+                and connector.cs is self._link
+                and self._over is None
+                and not (self.waited or connector.txbs or connector.rxbs)
+                and _peek is not None
+                and type(self).serviceRequests is Carrier.serviceRequests
+                and type(self).serviceResponse is Carrier.serviceResponse
+                and _peek(fd) == _NOTHING
+            ):
+                return
         try:
             if (
                 getattr(connector, "_fd", -1) < 0
