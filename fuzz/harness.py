@@ -19,7 +19,7 @@ from cases import Run, run, snapshot  # noqa: E402
 from fasthio.errors import ParseError  # noqa: E402
 from fasthio.grammar import Limits  # noqa: E402
 
-__all__ = ["Checker", "METHODS"]
+__all__ = ["METHODS", "Checker"]
 
 METHODS = ("GET", "HEAD", "CONNECT", "POST")
 SMALL = Limits(
