@@ -9,11 +9,9 @@ the server is, so that reopening needs `reconnectable`.
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from hio import help
-from hio.core import tcp
 from hio.core.http import httping
 
 from .connecting import Connector, ConnectorTls
@@ -26,7 +24,6 @@ from .responding import Respondent
 
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Iterator
 
 __all__ = ["Carrier"]
 
@@ -206,7 +203,7 @@ class Carrier:
         """Receive straight into the body; give how much came."""
         wanted = engine.wanted
         size = min(wanted if wanted > 0 else connector.Stride, connector.Stride, left)
-        count = connector.receive_into(engine.body, size)
+        count: int = connector.receive_into(engine.body, size)
         if count:
             engine.received(count)
         return count
@@ -522,6 +519,7 @@ class Carrier:
 
     def _transmit(
         self,
+        bare: bool,
         method: str | None,
         path: str | None,
         qargs: Any,
@@ -531,6 +529,7 @@ class Carrier:
         data: Any,
         fargs: Any,
     ) -> None:
+        """Build a request and put it out for sending; `bare` as the requester has it."""
         exchange = self._exchange
         if exchange is not None and not self.waited:
             self._abandon(exchange)
@@ -540,31 +539,28 @@ class Carrier:
         connector = self.connector
         requester = self.requester
         following = self._following
-        if (
-            method is None and path is None and qargs is None and fragment is None
-            and headers is None and body is None and data is None and fargs is None
-        ):  # fmt: skip
+        if bare:
             octets = requester.build()
-        else:
-            more = {}
-            if following is not None and isinstance(requester, Requester):
-                more["target"] = following.origin_form
+        elif following is not None and isinstance(requester, Requester):
             octets = requester.rebuild(
-                method=method, path=path, qargs=qargs, fragment=fragment, headers=headers,
-                body=body, data=data, fargs=fargs, **more,
+                method, path, qargs, fragment, headers, body, data, fargs,
+                target=following.origin_form,
             )  # fmt: skip
-            if following is not None and not more:
+        else:
+            octets = requester.rebuild(method, path, qargs, fragment, headers, body, data, fargs)
+            if following is not None:
                 octets = retarget(octets, following.origin_form)
         self.waited = True
         if exchange is None:
             exchange = self._exchange = Exchange()
             if self._timeouts is not None:
                 exchange.started = self._tyme()
+        else:
+            exchange.requeue = exchange.bulky = False
         if self._timeouts is not None:
             exchange.mark = self._tyme()
         exchange.octets = octets
-        exchange.method = requester.method
-        exchange.requeue = exchange.bulky = False
+        method = exchange.method = requester.method
         if connector.connected and not connector.cutoff and self._over is None:
             if connector.cs is not self._link:
                 self._established()
@@ -574,7 +570,7 @@ class Carrier:
             exchange.link = UNLINKED
             exchange.phase = 0
         connector.tx(octets)
-        self.respondent.reinit(method=requester.method)
+        self.respondent.reinit(method=method)
 
     # responses
 
@@ -812,20 +808,6 @@ class Carrier:
         self._over = "own"
         self._leftover = False
         self.respondent.reinit(msg=self.connector.rxbs)
-
-    @contextmanager
-    def _at_home(self) -> Iterator[Any]:
-        """Give the requester as it is for home, also while a redirect is away."""
-        requester = self.requester
-        if self._home is None or self._exchange is None:
-            yield requester
-            return
-        away = Home.of(self.connector, self.secured, requester)
-        self._home.restore(requester)
-        try:
-            yield requester
-        finally:
-            away.restore(requester)
 
     def _refuse_redirect(self, response: dict[str, Any], error: Exception) -> None:
         """Put out a redirect that is not followed, with the reason."""
