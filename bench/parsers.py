@@ -48,13 +48,14 @@ def _engine(module: str) -> Peer:
 
     parser = importlib.import_module(module).ResponseParser(mapping=Hict)
 
+    rx = bytearray()
+    start, parse, extend = parser.start, parser.parse, rx.extend
+
     def run(messages: Sequence[Pieces]) -> Result:
-        rx = bytearray()
-        start, parse = parser.start, parser.parse
         for pieces in messages:
             start("GET")
             for piece in pieces:
-                rx += piece
+                extend(piece)
                 count = parse(rx)
                 if count:
                     del rx[:count]
@@ -67,13 +68,15 @@ def _engine(module: str) -> Peer:
 def _respondent(cls: Any) -> Peer:
     """Drive a Respondent, hio's or ours."""
 
+    buffer = bytearray()
+    extend = buffer.extend
+    respondent = cls(msg=buffer, method="GET")
+
     def run(messages: Sequence[Pieces]) -> Result:
-        buffer = bytearray()
-        respondent = cls(msg=buffer, method="GET")
         for pieces in messages:
             respondent.makeParser()
             for piece in pieces:
-                buffer += piece
+                extend(piece)
                 respondent.parse()
             result = respondent.status, respondent.headers, respondent.body
         return result
@@ -119,10 +122,11 @@ def _httptools(multi: bool) -> Peer:
         def on_headers_complete(self) -> None:
             self.headers = mapping(self.pairs)
 
+    collector = Multi() if multi else Plain()
+    parser = httptools.HttpResponseParser(collector)
+    feed, status_of = parser.feed_data, parser.get_status_code
+
     def run(messages: Sequence[Pieces]) -> Result:
-        collector = Multi() if multi else Plain()
-        parser = httptools.HttpResponseParser(collector)
-        feed, status_of = parser.feed_data, parser.get_status_code
         for pieces in messages:
             for piece in pieces:
                 feed(piece)
@@ -148,10 +152,10 @@ def _aiohttp() -> Peer:
             """Take no notice."""
 
     loop = asyncio.new_event_loop()
+    parser = parser_of(Protocol(), loop, 1 << 30)
+    feed = parser.feed_data
 
     def run(messages: Sequence[Pieces]) -> Result:
-        parser = parser_of(Protocol(), loop, 1 << 30)
-        feed = parser.feed_data
         for pieces in messages:
             for piece in pieces:
                 found, _, _ = feed(piece)
@@ -166,10 +170,10 @@ def _aiohttp() -> Peer:
 def _zttp() -> Peer:
     zttp = importlib.import_module("zttp")
     need, end = zttp.NEED_DATA, zttp.EndOfMessage
+    connection = zttp.Connection(zttp.CLIENT)
+    receive, follow = connection.receive_event, connection.next_event
 
     def run(messages: Sequence[Pieces]) -> Result:
-        connection = zttp.Connection(zttp.CLIENT)
-        receive, follow = connection.receive_event, connection.next_event
         for pieces in messages:
             parts: list[bytes] = []
             for piece in pieces:
@@ -197,11 +201,11 @@ def _zttp() -> Peer:
 def _h11r() -> Peer:
     h11r = importlib.import_module("h11r")
     need = h11r.ReceiveStatus.NEED_DATA
+    connection = h11r.Connection(h11r.Role.CLIENT)
+    receive, follow = connection.receive_data, connection.next_event
+    host = [("Host", "x")]
 
     def run(messages: Sequence[Pieces]) -> Result:
-        connection = h11r.Connection(h11r.Role.CLIENT)
-        receive, follow = connection.receive_data, connection.next_event
-        host = [("Host", "x")]
         for pieces in messages:
             # it reads no response before it has sent a request
             connection.send_request("GET", "/", host)
