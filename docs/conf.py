@@ -46,7 +46,7 @@ myst_heading_anchors = 3
 default_role = "py:obj"
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-autodoc_class_signature = "separated"
+autoclass_content = "both"
 autodoc_inherit_docstrings = False  # hio's sentences are hio's
 autodoc_preserve_defaults = True
 napoleon_google_docstring = False  # from_grammar calls it where it is right
@@ -56,6 +56,6 @@ napoleon_use_rtype = False
 
 html_theme = "furo"
 html_title = "fasthio"
+smartquotes = False
 html_show_sphinx = False
-html_static_path = ["_static"]
 html_theme_options = {"navigation_with_keys": True}
