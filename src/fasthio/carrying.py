@@ -303,7 +303,10 @@ class Carrier(Linker):
             exchange.link = UNLINKED
             exchange.phase = 0
         connector.tx(octets)
-        self.respondent.reinit(method=method)
+        respondent = self.respondent
+        respondent.reinit(method=method)
+        if respondent.ended and not (respondent.msg or respondent.closed):
+            self._parse()  # it begins: programs that wait for `ended` mean this response
 
     # responses
 
