@@ -306,7 +306,7 @@ class Carrier(Linker):
         respondent = self.respondent
         respondent.reinit(method=method)
         if respondent.ended and not (respondent.msg or respondent.closed):
-            self._parse()  # it begins: programs that wait for `ended` mean this response
+            respondent.parse()  # it begins: programs that wait for `ended` mean this response
 
     # responses
 
