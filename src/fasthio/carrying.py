@@ -301,8 +301,8 @@ class Carrier(Linker):
         connector.tx(octets)
         respondent = self.respondent
         respondent.reinit(method=method)
-        if respondent.ended and not (respondent.msg or respondent.closed):
-            self._parse()  # it begins: programs that wait for `ended` mean this response
+        if respondent.ended and respondent.parser and not (respondent.msg or respondent.closed):
+            respondent.parse()  # it begins: programs that wait for `ended` mean this response
 
     # responses
 
