@@ -11,6 +11,7 @@ A script is a list of steps, taken one after the other:
     RESET            close with a reset
     HALF             say that nothing more will be sent (shutdown of one side)
     Drip(octets, n)  send these, n at each step
+    a function       called with the last request; the octets it gives are sent
     SILENT           never do anything again
 A script that is at its end leaves the connection open.
 """
@@ -146,6 +147,13 @@ class Server:
             link.cs.close()
         self.ss.close()
 
+    def reap(self, keep: int = 2) -> None:
+        """Close and forget all connections but the newest; their requests too."""
+        for link in self.links[:-keep]:
+            link.cs.close()
+        del self.links[:-keep]
+        del self.requests[:-keep]
+
     @property
     def url(self) -> str:
         """URL of the server."""
@@ -239,6 +247,8 @@ class Server:
                 link.waiting = step.steps
             elif isinstance(step, Drip):
                 link.drip = Drip(step.octets, step.size)
+            elif callable(step):
+                link.pending += step(self.requests[-1])
             else:
                 link.script.pop(0)
                 self._end(link, step)

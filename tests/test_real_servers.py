@@ -253,6 +253,7 @@ def test_nginx_session_is_resumed(nginx: Nginx) -> None:
 # hio's own server
 
 
+@pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")  # hio's
 def test_hio_server() -> None:
     tymist = tyming.Tymist(tyme=0.0)
 
