@@ -23,6 +23,7 @@ from .redirecting import Target, headers_for, locate, location_of, method_for
 from .requesting import Requester
 from .resolving import is_loopback, resolve
 from .responding import Respondent
+from .streaming import Streamer
 
 if TYPE_CHECKING:
     from collections import deque
@@ -38,7 +39,7 @@ _UNPARSABLE: Final = (httping.HTTPException, ValueError, RuntimeError, StopItera
 _BULK: Final = 65_536
 
 
-class Carrier:
+class Carrier(Streamer):
     """Carry exchanges over the connections of a client."""
 
     #: How often a request is sent again at most after its connection ended
@@ -89,6 +90,8 @@ class Carrier:
         if self._exchange is not None:
             self._exchange.started += by
             self._exchange.mark += by
+            if self._exchange.stream is not None:
+                self._exchange.stream.heard += by
         if self._home is not None:
             self._home.connector.wind(self.connector.tymth)
 
@@ -128,6 +131,10 @@ class Carrier:
             self._broken(error)
         if self._timeouts is not None and self._exchange is not None:
             self._watch(self._exchange, self._timeouts)
+        if self._idle is not None:
+            exchange = self._exchange
+            if exchange is not None and exchange.stream is not None:
+                self._watch_stream(exchange, exchange.stream, self._idle)
 
     def _service_response(self) -> None:
         connector = self.connector
@@ -164,6 +171,8 @@ class Carrier:
                 more = getattr(connector, "more", False)
                 left -= len(connector.rxbs) - before
             self._parse()
+            if respondent.evented:
+                self._note_stream(exchange)
             if respondent.ended:
                 self._ended(exchange)
                 return
@@ -197,8 +206,11 @@ class Carrier:
     def _connect(self) -> None:
         """Go on connecting, where there is reason to."""
         exchange = self._exchange
-        if self._over is not None and exchange is None and not self.requests:
-            return  # closed for cause: not before there is a request
+        if self._over is not None:
+            if exchange is None and not self.requests:
+                return  # closed for cause: not before there is a request
+            if exchange is not None and exchange.resuming:
+                return  # an event stream waits for its time
         connector = self.connector
         connector.serviceConnect()
         if connector.connected:
@@ -209,6 +221,9 @@ class Carrier:
             return
         if connector.cs is None:
             self._unsecured(fault)
+        elif exchange is not None and exchange.stream is not None and connector.reconnectable:
+            if getattr(connector, "refusals", 0):
+                self._resume(exchange, Reason.of(exchange_error("refused", str(fault), fault)))
         elif (
             self._persistent
             and exchange is not None
@@ -224,6 +239,9 @@ class Carrier:
         certificate = "certificate" in type(fault).__name__.lower() or "CERTIFICATE" in str(fault)
         self._over = "own"
         if exchange is None:
+            return
+        if exchange.stream is not None and self.connector.reconnectable and not certificate:
+            self._resume(exchange, Reason.of(exchange_error("tls", str(fault), fault)))
             return
         if self.connector.reconnectable and not certificate and exchange.attempts <= self.Resends:
             exchange.attempts += 1
@@ -253,9 +271,7 @@ class Carrier:
         if exchange.resuming:
             exchange.resuming = False
             connector.txbs.clear()
-            if self.respondent.leid is not None:
-                self.requester.headers["Last-Event-ID"] = self.respondent.leid
-            self.transmit()
+            self._ask_again(exchange)
         elif exchange.requeue:
             exchange.requeue = False
             connector.txbs.clear()
@@ -264,10 +280,13 @@ class Carrier:
     def _renew(self) -> None:
         """Open a new connection in place of one that is over, when it may be and is due."""
         connector = self.connector
+        exchange = self._exchange
         if not connector.cutoff and connector.cs not in (None, self._link):
             # the program, or hio's way of connecting, has opened another
+            if exchange is not None and exchange.resuming:
+                self._over = None
+                self._asking(exchange)
             return
-        exchange = self._exchange
         if exchange is not None and exchange.link is not UNLINKED:
             if connector.cutoff:
                 self.serviceResponse()  # settle what came before the end (hio: D54)
@@ -289,6 +308,8 @@ class Carrier:
             self._reopen_connector()
             if paced:
                 connector.tymer.restart(duration=connector.tymeout or None)
+            if exchange is not None and exchange.resuming:
+                self._asking(exchange)
         elif pending:
             self._reopen_connector()
 
@@ -328,6 +349,8 @@ class Carrier:
     def _abandon(self, exchange: Exchange) -> None:
         """Leave an exchange that the program has ended by setting `waited` to False."""
         self._exchange = None
+        if exchange.stream is not None:
+            self._close_stream(exchange.stream)
         if exchange.link is not UNLINKED and exchange.link is self.connector.cs:
             self._drop()  # its response may still come
         self.respondent.makeParser()
@@ -339,6 +362,9 @@ class Carrier:
         self._leftover = False
         exchange = self._exchange
         connector = self.connector
+        if exchange is not None and exchange.stream is not None:
+            self._retake(exchange)
+            return
         if exchange is None or exchange.link is UNLINKED:
             if exchange is None:
                 connector.clearRxbs()
@@ -356,7 +382,10 @@ class Carrier:
         self._over = "own"
         if exchange is None:
             return
-        if exchange.link is UNLINKED:
+        if exchange.stream is not None and connector.reconnectable:
+            code = "refused" if exchange.resuming else "reset"
+            self._resume(exchange, Reason.of(exchange_error(code, str(error), error)))
+        elif exchange.link is UNLINKED:
             self._fail(exchange_error("refused", str(error), error))
         elif not (connector.reconnectable and self._again(exchange)):
             self._fail(exchange_error("reset", str(error), error))
@@ -368,11 +397,8 @@ class Carrier:
         connector = self.connector
         respondent = self.respondent
         fault = getattr(connector, "fault", None)
-        streaming = bool(respondent.headed and respondent.evented and respondent.status == 200)
-        if streaming and connector.reconnectable:
-            for _ in range(2):
-                self._parse()  # whole events that came last
-            self._resume(exchange)
+        if exchange.stream is not None and connector.reconnectable:
+            self._cut_stream(exchange, exchange.stream, fault)
             return
         error: ExchangeError | None = None
         if fault is not None:
@@ -430,18 +456,6 @@ class Carrier:
         self.respondent.makeParser()
         return True
 
-    def _resume(self, exchange: Exchange) -> None:
-        """Arrange for an event stream to be asked for again once its retry time is over."""
-        connector = self.connector
-        exchange.link = UNLINKED
-        exchange.resuming = True
-        exchange.phase = 0
-        self._over = "peer"
-        connector.clearRxbs()
-        self._expired()  # sees that there is a tyme to go by
-        connector.tymer.start(duration=float(self.respondent.retry) / 1000.0)
-        self.respondent.makeParser()
-
     # time limits
 
     def _watch(self, exchange: Exchange, timeouts: Timeouts) -> None:
@@ -451,16 +465,21 @@ class Carrier:
             exchange.phase = 2
         if timeouts.total is not None and now - exchange.started >= timeouts.total:
             code, limit = "timeout-total", timeouts.total
-        elif exchange.phase == 2 or exchange.resuming:
+        elif exchange.phase == 2 or (exchange.resuming and self._over is not None):
             return
         else:
             allowed = timeouts[exchange.phase]
             if allowed is None or now - exchange.mark < allowed:
                 return
             code, limit = ("timeout-connect", "timeout-first")[exchange.phase], allowed
-        fault = getattr(self.connector, "fault", None)
+        connector = self.connector
+        fault = getattr(connector, "fault", None)
         detail = f"{limit:g} s" + (f", last {fault}" if fault else "")
-        self._fail(exchange_error(code, detail, fault))
+        error = exchange_error(code, detail, fault)
+        if exchange.stream is not None and connector.reconnectable and code != "timeout-total":
+            self._resume(exchange, Reason.of(error))
+            return
+        self._fail(error)
         self._drop()
 
     # requests
@@ -528,6 +547,9 @@ class Carrier:
             exchange = self._exchange = Exchange()
             if self._timeouts is not None:
                 exchange.started = self._tyme()
+            if self._foreign_id:
+                self._foreign_id = False
+                self.respondent.leid = None  # hio: D94
         if self._timeouts is not None:
             exchange.mark = self._tyme()
         exchange.octets = octets
@@ -549,17 +571,13 @@ class Carrier:
     def _ended(self, exchange: Exchange) -> None:
         """Put out a response that is complete, or follow its redirect."""
         respondent = self.respondent
-        connector = self.connector
-        if (
-            respondent.evented
-            and respondent.status == 200
-            and connector.reconnectable
-            and (not respondent.errored or isinstance(respondent.fault, ClosureError))
-        ):
-            self._resume(exchange)  # a stream ends only when the server says so
+        stream = exchange.stream
+        if stream is not None and self._goes_on(exchange, stream):
             return
         respondent.dictify()
         self._judge(respondent)
+        if stream is not None:
+            self._refuse_to_go_on(stream)
         response = self._response(respondent)
         if self._leads(respondent, response):
             self.redirects.append(response)
@@ -627,6 +645,7 @@ class Carrier:
 
     def _deliver(self, response: dict[str, Any]) -> None:
         """End the exchange with its response."""
+        exchange = self._exchange
         if self.redirects:
             response["redirects"] = self.redirects.copy()
         self.redirects = []
@@ -637,6 +656,8 @@ class Carrier:
         if self._home is not None:
             # what a program queues next is meant for home, and described as before
             self._home.restore(self.requester)
+        if exchange is not None and exchange.stream is not None:
+            self._end_stream(exchange.stream, response)
 
     def _fail(self, error: ExchangeError, built: bool = True) -> None:
         """End the exchange with an errored response."""
@@ -658,6 +679,9 @@ class Carrier:
             "errored": True,
             "error": reason,
         }
+        exchange = self._exchange
+        if exchange is not None and exchange.stream is not None:
+            response.update(exchange.stream.head, body=bytearray())
         self._deliver(response)
         respondent.makeParser()
         respondent.ended = True

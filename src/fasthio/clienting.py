@@ -25,6 +25,7 @@ from .grammar import LIMITS
 from .redirecting import MAX_REDIRECTS
 from .requesting import Requester
 from .responding import Respondent
+from .streaming import check_idle
 from .urls import normalize_host_port, split_path
 
 if TYPE_CHECKING:
@@ -87,6 +88,11 @@ class Client(Carrier):
         events: deque of event dicts of event streams.
         waited: True while a request is under way.
         latest: request dict that is under way, None for a bare `transmit`.
+        streaming: True while there is an event stream, between its connections
+            too. Its end puts exactly one response into `responses`, with True
+            under "evented"; hio gives no sign (hio: D69).
+        stream: `streaming.Stream` of the present or last event stream: its
+            state, its drops and failures, the reason of its end; None before.
         secured: True over TLS.
         connector: the connection, `Connector` or `ConnectorTls`.
         requester: builds the octets of requests.
@@ -127,6 +133,7 @@ class Client(Carrier):
         maxBody: int | None = None,
         maxRedirects: int = MAX_REDIRECTS,
         redirectAuth: bool = False,
+        idle: float | None = None,
         **kwa: Any,
     ) -> None:
         """Resolve the host and set all up; `reopen` or `service` connects.
@@ -166,6 +173,9 @@ class Client(Carrier):
             maxRedirects: most redirects followed in one exchange.
             redirectAuth: True to send Authorization, Cookie and
                 Proxy-Authorization on to another origin.
+            idle: seconds of tyme after which the connection of an event stream
+                over which nothing came, no comment either, is given up; with
+                `reconnectable` the stream is then asked for again. None for never.
             kwa: for the connector: tymth, tymeout, reconnectable, bs, and for
                 TLS context, version, certify, hostify, certedhost, keypath,
                 certpath, cafilepath.
@@ -186,6 +196,7 @@ class Client(Carrier):
             max_redirects=_count("maxRedirects", maxRedirects),
             redirect_auth=bool(redirectAuth),
         )
+        self._begin_streams(check_idle(idle))
 
         parts = split_path(path)
         scheme = (parts.scheme or scheme).lower()
@@ -245,6 +256,8 @@ class Client(Carrier):
             )
         elif limits is not None:
             raise ValueError("limits and maxBody are for a respondent made here, not one given")
+        elif idle is not None and not isinstance(respondent, Respondent):
+            raise ValueError("idle needs a respondent of this package")
         else:
             respondent.reinit(
                 msg=connector.rxbs, method=method, dictable=dictable, redirectable=redirectable
@@ -325,7 +338,9 @@ class Client(Carrier):
                 # hio hangs the fragment on qargs
                 "fragment": fragment if qargs is not None else requester.fragment,
                 "headers": (
-                    help.Hict(headers) if headers is not None else requester.headers.copy()
+                    help.Hict(headers)
+                    if headers is not None
+                    else self._restore_id(requester.headers.copy(), self.stream)
                 ),
                 "body": body if body is not None else b"",
                 "data": data,

@@ -31,6 +31,7 @@ __all__ = [
     "RequestError",
     "ResolutionError",
     "StatusLineError",
+    "StreamEndedError",
     "TlsError",
     "VersionError",
     "exchange_error",
@@ -187,6 +188,10 @@ class RedirectError(ExchangeError):
     """Report a redirect that is not followed (RFC 9110 15.4)."""
 
 
+class StreamEndedError(ExchangeError):
+    """Report an event stream that the server does not carry on (WHATWG HTML 9.2.3)."""
+
+
 class RequestError(ExchangeError, ValueError):
     """Report a queued request that cannot be built."""
 
@@ -196,6 +201,7 @@ _EXCHANGE_KINDS: dict[str, type[ExchangeError]] = {
     "connection": ConnectionEndedError,
     "tls": TlsError,
     "timeout": ExchangeTimeoutError,
+    "stream": StreamEndedError,
     "redirect": RedirectError,
     "request": RequestError,
 }

@@ -83,6 +83,7 @@ class Exchange:
         "requeue",
         "resuming",
         "started",
+        "stream",
         "target",
     )
 
@@ -93,6 +94,7 @@ class Exchange:
         self.link: Any = UNLINKED  # socket that carries it, as the connector's `cs`
         self.requeue = False  # to be put into the connector's txbs again
         self.resuming = False  # an event stream, to be taken up on the next connection
+        self.stream: Any = None  # `streaming.Stream` that it carries
         self.attempts = 1  # how often it was begun
         self.hops = 0  # redirects followed
         self.started = 0.0  # tyme it was sent, or first to be sent

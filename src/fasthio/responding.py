@@ -65,6 +65,8 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
         engine: the `ResponseParser` at work; `engine.wanted` and
             `engine.received` let a connector put large bodies straight in place.
         fault: the exception behind `error`, or None.
+        resumed: True where the next event stream carries on the last one: its
+            events have `leid` for their id until they bring one. Settable.
         reusable: True once a response is complete and its connection may carry
             another exchange (RFC 9112 9.3).
     """
@@ -131,6 +133,7 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
         self.engine = ResponseParser(limits=limits, mapping=Hict)
         self.fault: Exception | None = None
         self.reusable = False
+        self.resumed = False
         self._begun = False
         self._given = False  # the engine itself parsed the head of the present body
         self._own: Generator[bool | None, None, None] | None = None
@@ -316,8 +319,8 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
             engine.start(self.method)
         if msg:
             self.started = True
-        elif not (self.closed or engine.done):  # done without `msg`: received in place
-            return
+        elif not (self.closed or engine.done or (self.evented and self.body)):
+            return  # without `msg`: all or some was received in place
         try:
             before = engine.consumed
             try:
@@ -409,6 +412,8 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
                     dictable=self.dictable,
                     limits=engine.limits,
                 )
+                if self.resumed:
+                    self.eventSource.leid = self.leid
         self.checkPersisted()
         if status in REDIRECTS:
             self.redirectant = True
