@@ -9,8 +9,24 @@ cdef extern from *:
             memcpy(PyUnicode_1BYTE_DATA(text), octets, (size_t)size);
         return text;
     }
+
+    /* Place of the first octet, in memory order, whose top bit is set in a word. */
+    static inline int fasthio_first(uint64_t marks)
+    {
+    #if defined(__GNUC__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+        return __builtin_ctzll(marks) >> 3;
+    #else
+        unsigned char octets[8];
+        int index = 0;
+        memcpy(octets, &marks, 8);
+        while (index < 7 && !(octets[index] & 0x80))
+            index++;
+        return index;
+    #endif
+    }
     """
     object fasthio_ascii(const char *octets, Py_ssize_t size)
+    int fasthio_first(uint64_t marks) nogil
 
 # The numbers of the states and framings are their places in the grammar's tuples.
 cdef enum State:
@@ -154,27 +170,26 @@ cdef object name_of(octets_t name, Py_ssize_t size, int *kind):
 
 cdef inline octets_t content_end(octets_t at, octets_t end, int *wide) noexcept nogil:
     """Find the first octet that is no field content; `wide` is set where obs-text is met."""
-    cdef uint64_t word, low = <uint64_t>0x0101010101010101, high = <uint64_t>0x8080808080808080
-    cdef uint64_t seven
-    while True:
-        while end - at >= 8:
-            memcpy(&word, at, 8)
-            seven = word ^ (low * 0x7F)
-            # an octet below SP, or DEL: found eight at a time, then looked at one by one
-            if ((word - low * 0x20) & ~word & high) or ((seven - low) & ~seven & high):
-                break
-            wide[0] |= (word & high) != 0
+    cdef uint64_t word, marks, low = <uint64_t>0x0101010101010101, high = <uint64_t>0x8080808080808080
+    cdef uint64_t delete
+    while end - at >= 8:
+        memcpy(&word, at, 8)
+        delete = word ^ (low * 0x7F)
+        # marks octets below SP and DEL eight at a time; a borrow may mark more, but only
+        # behind the first in little-endian order, and each is looked at again
+        marks = ((word - low * 0x20) & ~word & high) | ((delete - low) & ~delete & high)
+        wide[0] |= (word & high) != 0
+        if marks == 0:
             at += 8
-        # one by one to the next octet that is none, or past these eight
-        while at < end:
-            if not CLASSES[at[0]] & IS_CONTENT:
-                return at
-            wide[0] |= at[0] >= 0x80
-            at += 1
-            if (at - 1)[0] == HTAB:
-                break
-        if at >= end:
+            continue
+        at += fasthio_first(marks)
+        if not CLASSES[at[0]] & IS_CONTENT:
             return at
+        at += 1
+    while at < end and CLASSES[at[0]] & IS_CONTENT:
+        wide[0] |= at[0] >= 0x80
+        at += 1
+    return at
 
 
 cdef inline object text_of(octets_t octets, Py_ssize_t size, int wide):

@@ -91,8 +91,9 @@ def _read(path: Path) -> list[Case]:
     return cases
 
 
+#: All cases, in the order of their files; README.md and ORACLES.md hold none.
 CASES = [
-    case for path in sorted(FOLDER.glob("*.md")) if path.name != "README.md" for case in _read(path)
+    case for path in sorted(FOLDER.glob("*.md")) if path.stem.islower() for case in _read(path)
 ]
 
 

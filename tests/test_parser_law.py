@@ -112,7 +112,7 @@ def test_enough_cases() -> None:
 
 def test_files_are_read() -> None:
     """Each heading of each file is a case: none is lost by a slip in its form."""
-    for path in FOLDER.glob("*.md"):
+    for path in FOLDER.glob("[a-z]*.md"):
         headings = [line for line in path.read_text("utf-8").split("\n") if line.startswith("### ")]
         assert len(headings) == sum(it.file == path.stem for it in CASES), path.name
 

@@ -2,6 +2,7 @@
 
     python tools/corpus.py fill     write the logs of new cases in full
     python tools/corpus.py seeds    write the cases as fuzz seeds, fuzz/seeds/
+    python tools/corpus.py oracles  write docs/oracles.md
 
 A new case needs only what its author knows: `error bad-status`, or `status 200`
 and `body "hello"`. `fill` runs it on both engines, refuses where a line that
@@ -90,9 +91,18 @@ def seed_of(case: Case) -> bytes:
     return bytes([method << 2 | case.eof << 1 | bool(case.limits), 0]) + case.octets
 
 
+def oracles() -> int:
+    """Write the table of all cases that other parsers read in another way."""
+    from oracles import PAGE, page
+
+    PAGE.write_text(page(), "utf-8")
+    print(PAGE.relative_to(ROOT))
+    return 0
+
+
 def main() -> int:
     """Run one command."""
-    commands = {"fill": fill, "seeds": seeds}
+    commands = {"fill": fill, "seeds": seeds, "oracles": oracles}
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

@@ -126,7 +126,7 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
             redirectable: True to let redirects be followed.
             events: where server-sent events are put.
             retry: milliseconds before an event stream is asked for again.
-            leid: id of the last event seen; hio ignores it (D27).
+            leid: id of the last event seen; hio ignores it (hio: D27).
             limits: bounds on what a response may cost; None for the default ones.
             kwa: `msg`, `dictable` and `method` as for hio's Parsent.
         """
@@ -324,7 +324,7 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
         try:
             before = engine.consumed
             try:
-                count = engine.parse(msg, self.closed)
+                count = engine.parse(msg, bool(self.closed))
             except ParseError:
                 count = engine.consumed - before
                 raise
