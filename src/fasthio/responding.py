@@ -327,6 +327,10 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
                 count = engine.parse(msg, bool(self.closed))
             except ParseError:
                 count = engine.consumed - before
+                if engine.headed and not self.headed:
+                    self._publish()
+                if self.evented:  # events before the fault count, and so does a fault of theirs
+                    self._parse_events()
                 raise
             finally:
                 del msg[:count]
@@ -427,11 +431,13 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
             return
         if self.engine.done:
             source.close()  # an event that is not finished now never will be
-        source.parse()
-        if source.retry is not None:
-            self.retry = source.retry
-        if source.leid is not None:
-            self.leid = source.leid
+        try:
+            source.parse()
+        finally:  # events before a fault count
+            if source.retry is not None:
+                self.retry = source.retry
+            if source.leid is not None:
+                self.leid = source.leid
 
     def _publish_body(self) -> None:
         """Give what is known at the end of the body its hio names."""
