@@ -295,6 +295,49 @@ def test_d92_partial_event_and_old_octets_are_dropped() -> None:
         assert not client.responses
 
 
+def answering_at_once(client: Any, server: Server) -> None:
+    """Let answers be there before the client looks for the first time."""
+    sends = client.connector.serviceSends
+
+    def serviceSends() -> None:
+        sends()
+        server.step()
+
+    client.connector.serviceSends = serviceSends
+
+
+def test_d92_answer_that_is_there_at_once() -> None:
+    """None of it goes into the body of the connection before."""
+    scripts = [
+        [Request(), HEAD + b"\r\nid: 1\ndata: a\n\ndata: part", Wait(2), CLOSE],
+        [Request(), HEAD + b"\r\nid: 2\ndata: b\n\n", CLOSE],
+        [Request(), b"HTTP/1.1 204 No Content\r\n\r\n"],
+    ]
+    with Server(*scripts) as server, Loop(server) as loop:
+        client = loop.client(Client, server, reconnectable=True)
+        answering_at_once(client, server)
+        client.request()
+        loop.run(client, until=lambda: client.responses, rounds=100)
+        assert data_of(client) == ["a", "b"]
+        assert client.stream.failures == 0
+        assert client.stream.responses == 2
+
+
+def test_large_body_sent_again_at_once() -> None:
+    """The same for a download that is cut off and begun again."""
+    body = random.Random(1).randbytes(300_000)
+    whole = answer(body)
+    scripts = [[Request(), whole[:150_000], Wait(4), RESET], [Request(), whole]]
+    with Server(*scripts) as server, Loop(server) as loop:
+        client = loop.client(Client, server, reconnectable=True, tymeout=0.0)
+        answering_at_once(client, server)
+        client.request()
+        loop.run(client, until=lambda: client.responses, rounds=400)
+        (response,) = client.responses
+        assert not response["errored"]
+        assert response["body"] == body
+
+
 def stdlib_server(most: int, turns: int) -> tuple[int, threading.Thread]:
     """Serve the stream over blocking sockets, each connection cut and reset after some octets."""
     listener = socket.create_server(("127.0.0.1", 0))

@@ -190,6 +190,8 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
         self.closed = False
         self._begun = False
         self._given = False
+        if self.engine.wanted:
+            self.engine.reset()  # no octet of the next message belongs into this body
         own = self._own
         if self.parser is not None and self.parser is not own:
             self.parser.close()

@@ -286,7 +286,6 @@ class Streamer:
         exchange.requeue = False
         exchange.resuming = True
         exchange.phase = 0
-        exchange.attempts = 1
         exchange.hops = 0
         self.redirects = []
         self._leftover = False
