@@ -9,11 +9,9 @@ the server is, so that reopening needs `reconnectable`.
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from hio import help
-from hio.core import tcp
 from hio.core.http import httping
 
 from .connecting import Connector, ConnectorTls
@@ -27,7 +25,6 @@ from .streaming import Streamer
 
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Iterator
 
 __all__ = ["Carrier"]
 
@@ -62,8 +59,6 @@ class Carrier(Streamer):
         # virtual, of Client
         def transmit(self, *pa: Any, **kwa: Any) -> None: ...
         def redirect(self) -> None: ...
-        def serviceRequests(self) -> None: ...
-        def serviceResponse(self) -> None: ...
 
     def _begin(self, timeouts: Timeouts | None, max_redirects: int, redirect_auth: bool) -> None:
         """Set up; a subclass may have set attributes of its own before."""
@@ -77,6 +72,7 @@ class Carrier(Streamer):
         self._leftover = False  # txbs begins with the rest of an answered request
         self._home: Home | None = None
         self._following: Target | None = None  # while a redirect is being transmitted
+        self._looked = False  # the socket was looked at just before a request went out
 
     # tyme
 
@@ -97,35 +93,34 @@ class Carrier(Streamer):
 
     # service
 
-    def _service(self) -> None:
+    def service(self) -> None:
+        """Do all there is to do now; never raises for what a peer does."""
         connector = self.connector
+        exchange = self._exchange
         try:
-            exchange = self._exchange
-            if exchange is not None:
-                if not self.waited:
-                    self._abandon(exchange)
-                elif exchange.link is not UNLINKED and exchange.link is not connector.cs:
-                    self._reopened()  # by way of the connector itself
-            if connector.cutoff or self._over is not None:
-                self._renew()
-                connector = self.connector
-            if not connector.connected:
-                self._connect()
-            elif connector.cs is not self._link:
-                self._established()
+            if (
+                getattr(connector, "_fd", -1) < 0
+                or connector.cs is not self._link
+                or self._over is not None
+                or (exchange is not None and not (self.waited and exchange.link is self._link))
+            ):
+                self._prepare(connector, exchange)
+                exchange = self._exchange
+            self._looked = False
             self.serviceRequests()
-            exchange = self._exchange
-            if exchange is None:
+            connector = self.connector
+            if self._exchange is not exchange:
+                exchange = self._exchange
+                if exchange is not None and exchange.link is UNLINKED:
+                    self._renew()  # the connection was found to be over
+                    exchange = self._exchange
+                    connector = self.connector
+            if exchange is None or exchange.link is not UNLINKED:
                 connector.serviceSends()
-            else:
-                connector = self.connector
-                if exchange.link is UNLINKED and (connector.cutoff or self._over is not None):
-                    self._renew()
-                    if self._exchange is None:
-                        return
-                if exchange.link is not UNLINKED:
-                    connector.serviceSends()
-            self.serviceResponse()
+            if not (self._looked and exchange is not None and exchange.fresh):
+                self.serviceResponse()
+            elif exchange is not None:
+                exchange.fresh = False  # nothing came before it was sent, and no answer can yet
         except OSError as error:
             # hio's own connectors raise; ours does where the system gives no socket
             self._broken(error)
@@ -136,7 +131,28 @@ class Carrier(Streamer):
             if exchange is not None and exchange.stream is not None:
                 self._watch_stream(exchange, exchange.stream, self._idle)
 
-    def _service_response(self) -> None:
+    def _prepare(self, connector: Any, exchange: Exchange | None) -> None:
+        """See to it that there is a connection, where one is wanted."""
+        if exchange is not None:
+            if not self.waited:
+                self._abandon(exchange)
+            elif exchange.link is not UNLINKED and exchange.link is not connector.cs:
+                self._reopened()  # by way of the connector itself
+        if connector.cutoff or self._over is not None:
+            self._renew()
+            connector = self.connector
+        if not connector.connected:
+            self._connect()
+        elif connector.cs is not self._link:
+            self._established()
+
+    def serviceRequests(self) -> None:
+        """Send the next queued request, unless one is under way."""
+        if self.requests and not self.waited:
+            self._next_request()
+
+    def serviceResponse(self) -> None:
+        """Receive and parse; put out a response that is complete."""
         connector = self.connector
         if not self.waited:
             connector.serviceReceives()
@@ -145,51 +161,61 @@ class Carrier(Streamer):
             return
         exchange = self._exchange
         if exchange is None:
-            # waited was set by the program, which sends by hand
-            exchange = self._exchange = Exchange()
-            exchange.method = self.requester.method
-            exchange.started = exchange.mark = self._tyme()
-            exchange.link = connector.cs
-        if exchange.link is UNLINKED:
+            exchange = self._adopt()
+        elif exchange.link is UNLINKED:
             return
         respondent = self.respondent
         left = self.Bound
         while True:
-            engine = getattr(respondent, "engine", None)
-            if (
-                engine is not None
-                and (engine.wanted >= _BULK or engine.wanted < 0)
-                and not connector.rxbs
-                and type(connector) in (Connector, ConnectorTls)
-                and connector.direct
-            ):
-                more = self._receive_bulk(connector, engine, left)
-                left -= more
+            if exchange.bulky and self._may_receive_bulk(connector, respondent):
+                more = self._receive_bulk(connector, respondent.engine, left)
             else:
                 before = len(connector.rxbs)
                 connector.serviceReceives()
-                more = getattr(connector, "more", False)
-                left -= len(connector.rxbs) - before
-            self._parse()
-            if respondent.evented:
-                self._note_stream(exchange)
-            if respondent.ended:
-                self._ended(exchange)
-                return
-            if not more or left <= 0:
+                more = len(connector.rxbs) - before
+            if more or connector.rxbs or connector.cutoff:
+                self._parse()
+                if respondent.evented:
+                    self._note_stream(exchange)
+                if respondent.ended:
+                    self._ended(exchange)
+                    return
+                engine = getattr(respondent, "engine", None)
+                exchange.bulky = engine is not None and (
+                    engine.wanted >= _BULK or engine.wanted < 0
+                )
+            left -= more
+            if more < _BULK or left <= 0:
                 break
         if connector.cutoff:
             self._cut(exchange)
 
+    def _adopt(self) -> Exchange:
+        """Take up an exchange of a program that sends by hand and has set `waited` itself."""
+        exchange = self._exchange = Exchange()
+        exchange.method = self.requester.method
+        exchange.started = exchange.mark = self._tyme()
+        exchange.link = self.connector.cs
+        return exchange
+
+    @staticmethod
+    def _may_receive_bulk(connector: Any, respondent: Any) -> bool:
+        """Tell whether nothing stands between the socket and the body."""
+        return (
+            (respondent.engine.wanted >= _BULK or respondent.engine.wanted < 0)
+            and not connector.rxbs
+            and type(connector) in (Connector, ConnectorTls)
+            and connector.direct
+        )
+
     def _receive_bulk(self, connector: Any, engine: Any, left: int) -> int:
-        """Receive straight into the body; give how much when there may be more."""
+        """Receive straight into the body; give how much came."""
         wanted = engine.wanted
         size = min(wanted if wanted > 0 else connector.Stride, connector.Stride, left)
-        count = connector.receive_into(engine.body, size)
+        count: int = connector.receive_into(engine.body, size)
         if count:
             engine.received(count)
-        # a short read has emptied the socket; a TLS record is always short
-        return count if count == size or type(connector) is ConnectorTls else 0
+        return count
 
     def _parse(self) -> None:
         """Let the respondent take a step; what it raises ends the response (hio's own does)."""
@@ -448,6 +474,7 @@ class Carrier(Streamer):
             exchange.attempts += 1
         exchange.link = UNLINKED
         exchange.requeue = True
+        exchange.bulky = False
         exchange.phase = 0
         exchange.mark = self._tyme() if self._timeouts is not None else 0.0
         connector.txbs.clear()
@@ -491,6 +518,7 @@ class Carrier(Streamer):
             # a look before a connection is used again: has the server closed it,
             # or said something nobody asked for (RFC 9112 6.3, 9.3.1)?
             connector.serviceReceives()
+            self._looked = True
             if connector.rxbs:
                 self._unsolicited()
         request = self.latest = self.requests.popleft()
@@ -509,6 +537,7 @@ class Carrier(Streamer):
 
     def _transmit(
         self,
+        bare: bool,
         method: str | None,
         path: str | None,
         qargs: Any,
@@ -518,6 +547,7 @@ class Carrier(Streamer):
         data: Any,
         fargs: Any,
     ) -> None:
+        """Build a request and put it out for sending; `bare` as the requester has it."""
         exchange = self._exchange
         if exchange is not None and not self.waited:
             self._abandon(exchange)
@@ -527,20 +557,16 @@ class Carrier(Streamer):
         connector = self.connector
         requester = self.requester
         following = self._following
-        if (
-            method is None and path is None and qargs is None and fragment is None
-            and headers is None and body is None and data is None and fargs is None
-        ):  # fmt: skip
+        if bare:
             octets = requester.build()
-        else:
-            more = {}
-            if following is not None and isinstance(requester, Requester):
-                more["target"] = following.origin_form
+        elif following is not None and isinstance(requester, Requester):
             octets = requester.rebuild(
-                method=method, path=path, qargs=qargs, fragment=fragment, headers=headers,
-                body=body, data=data, fargs=fargs, **more,
+                method, path, qargs, fragment, headers, body, data, fargs,
+                target=following.origin_form,
             )  # fmt: skip
-            if following is not None and not more:
+        else:
+            octets = requester.rebuild(method, path, qargs, fragment, headers, body, data, fargs)
+            if following is not None:
                 octets = retarget(octets, following.origin_form)
         self.waited = True
         if exchange is None:
@@ -550,11 +576,12 @@ class Carrier(Streamer):
             if self._foreign_id:
                 self._foreign_id = False
                 self.respondent.leid = None  # hio: D94
+        else:
+            exchange.requeue = exchange.bulky = False
         if self._timeouts is not None:
             exchange.mark = self._tyme()
         exchange.octets = octets
-        exchange.method = requester.method
-        exchange.requeue = False
+        method = exchange.method = requester.method
         if connector.connected and not connector.cutoff and self._over is None:
             if connector.cs is not self._link:
                 self._established()
@@ -564,7 +591,7 @@ class Carrier(Streamer):
             exchange.link = UNLINKED
             exchange.phase = 0
         connector.tx(octets)
-        self.respondent.reinit(method=requester.method)
+        self.respondent.reinit(method=method)
 
     # responses
 
@@ -804,20 +831,6 @@ class Carrier(Streamer):
         self._over = "own"
         self._leftover = False
         self.respondent.reinit(msg=self.connector.rxbs)
-
-    @contextmanager
-    def _at_home(self) -> Iterator[Any]:
-        """Give the requester as it is for home, also while a redirect is away."""
-        requester = self.requester
-        if self._home is None or self._exchange is None:
-            yield requester
-            return
-        away = Home.of(self.connector, self.secured, requester)
-        self._home.restore(requester)
-        try:
-            yield requester
-        finally:
-            away.restore(requester)
 
     def _refuse_redirect(self, response: dict[str, Any], error: Exception) -> None:
         """Put out a redirect that is not followed, with the reason."""

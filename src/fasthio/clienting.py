@@ -20,7 +20,7 @@ from hio.core.http import clienting as _hio
 from .carrying import Carrier
 from .connecting import Connector, ConnectorTls
 from .eventing import EventSource
-from .exchanging import Timeouts
+from .exchanging import Home, Timeouts
 from .grammar import LIMITS
 from .redirecting import MAX_REDIRECTS
 from .requesting import Requester
@@ -328,26 +328,37 @@ class Client(Carrier):
         Raises:
             ValueError: what cannot be sent, named; nothing is queued then (hio: D51).
         """
-        with self._at_home() as requester:
-            if isinstance(body, str):
+        requester = self.requester
+        away = None
+        if self._home is not None and self._exchange is not None:
+            # a redirect is away; what is queued now is meant for home
+            away = Home.of(self.connector, self.secured, requester)
+            self._home.restore(requester)
+        try:
+            if body is None:
+                body = b""
+            elif isinstance(body, str):
                 body = body.encode("iso-8859-1")
             request = {
-                "method": method.upper() if method is not None else requester.method,
-                "path": path if path is not None else requester.path,
-                "qargs": qargs if qargs is not None else requester.qargs.copy(),
+                "method": requester.method if method is None else method.upper(),
+                "path": requester.path if path is None else path,
+                "qargs": requester.qargs.copy() if qargs is None else qargs,
                 # hio hangs the fragment on qargs
-                "fragment": fragment if qargs is not None else requester.fragment,
+                "fragment": requester.fragment if qargs is None else fragment,
                 "headers": (
-                    help.Hict(headers)
-                    if headers is not None
-                    else self._restore_id(requester.headers.copy(), self.stream)
+                    self._restore_id(requester.headers.copy(), self.stream)
+                    if headers is None
+                    else help.Hict(headers)
                 ),
-                "body": body if body is not None else b"",
+                "body": body,
                 "data": data,
                 "fargs": fargs,
             }
             if isinstance(requester, Requester):
                 requester.validate(**request)
+        finally:
+            if away is not None:
+                away.restore(requester)
         if reply is not None:
             request["reply"] = reply
         for key, value in kwa.items():
@@ -384,7 +395,11 @@ class Client(Carrier):
         Raises:
             ValueError: what cannot be sent, named; nothing is under way then.
         """
-        self._transmit(method, path, qargs, fragment, headers, body, data, fargs)
+        bare = (
+            method is None and path is None and qargs is None and fragment is None
+            and headers is None and body is None and data is None and fargs is None
+        )  # fmt: skip
+        self._transmit(bare, method, path, qargs, fragment, headers, body, data, fargs)
 
     def redirect(self) -> None:
         """Follow the last of `redirects`, or refuse it with an errored response.
@@ -393,19 +408,6 @@ class Client(Carrier):
         """
         if self.redirects:
             self._redirect()
-
-    def serviceRequests(self) -> None:
-        """Send the next queued request, unless one is under way."""
-        if self.requests and not self.waited:
-            self._next_request()
-
-    def serviceResponse(self) -> None:
-        """Receive and parse; put out a response that is complete."""
-        self._service_response()
-
-    def service(self) -> None:
-        """Do all there is to do now; never raises for what a peer does."""
-        self._service()
 
     def serviceWhileGen(self, tymeout: float = 0.5) -> Generator[bytes, None, Response | None]:
         """Service until there is a response and nothing more to send, or the time is up.

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Connector", "ConnectorTls"]
 
+#: Attributes that say what the socket is and how it is used.
+_WAYS_IN: Final = frozenset(
+    ("accepted", "connected", "cs", "cutoff", "receive", "send", "_accepted", "_connected")
+)
 _EAGAIN: Final = -errno.EAGAIN
 _NOT_NOW: Final = frozenset((errno.EAGAIN, errno.EWOULDBLOCK, errno.EINTR))
 _CONNECTED: Final = frozenset((0, errno.EISCONN))
@@ -49,7 +53,6 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
         fault: the exception that ended the connection or the last attempt at
             one; None after an orderly close.
         refusals: how often all addresses were tried in vain since the last success.
-        more: True when the last receive stopped at its bound with octets left.
     """
 
     #: Most octets one `serviceReceives` takes; the parser's limits get their say between.
@@ -57,15 +60,17 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
     #: Most octets that are received at once straight into a large body.
     Stride: int = 1_048_576
 
-    #: False in a subclass with its own `receive` or `send`: then these are called.
-    _own_receive = True
-    _own_send = True
+    # Descriptors for the direct way to the socket, while nothing is in between;
+    # at least 0 means: connected, not cut off, `receive` or `send` not replaced.
+    _fd = -1
+    _send_fd = -1
 
-    def __init_subclass__(cls, **kwa: Any) -> None:
-        """See whether a subclass wants its own `receive` and `send` to be called."""
-        super().__init_subclass__(**kwa)
-        cls._own_receive = cls.receive.__module__ == __name__
-        cls._own_send = cls.send.__module__ == __name__
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; one that is a program's way in ends the direct way."""
+        object.__setattr__(self, name, value)
+        if name in _WAYS_IN:
+            object.__setattr__(self, "_fd", -1)
+            object.__setattr__(self, "_send_fd", -1)
 
     def __init__(
         self,
@@ -136,8 +141,6 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
 
         self.fault: Exception | None = None
         self.refusals = 0
-        self.more = False
-        self._fd = -1  # descriptor for the direct way, while there is one
         self._unsendable = False  # sending failed: the peer takes no more
 
     # tyme
@@ -186,8 +189,6 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
         self.connected = False
         self.cutoff = False
         self.fault = None
-        self.more = False
-        self._fd = -1
         self._unsendable = False
 
         family, _ = self._address()
@@ -204,7 +205,6 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
 
     def close(self) -> None:
         """Shut down and close the socket; harmless where there is none."""
-        self._fd = -1
         if self.cs is not None:
             self.shutdown()
             self.cs.close()
@@ -251,9 +251,13 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
         return True
 
     def _attach(self) -> None:
-        """Take up the direct way once octets can flow."""
-        if _DIRECT:
-            self._fd = self.cs.fileno()
+        """Take up the direct way once octets can flow, where nothing is in between."""
+        if _DIRECT and self.connected and not self.cutoff:
+            own, kind = self.__dict__, type(self)
+            if "receive" not in own and kind.receive.__module__ == __name__:
+                self._fd = self.cs.fileno()
+            if "send" not in own and kind.send.__module__ == __name__:
+                self._send_fd = self.cs.fileno()
 
     def _refused(self, error: OSError) -> bool:
         """Go on to the next address after a refusal; True when all were tried."""
@@ -297,12 +301,9 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
 
     def serviceReceives(self) -> None:
         """Receive what there is into `rxbs`, `Bound` octets at most (hio: D46, no bound)."""
-        self.more = False
         fd = self._fd
-        if fd < 0 or not self._own_receive or "receive" in self.__dict__:
+        if fd < 0:
             self._service_receives()
-            return
-        if self.cutoff:
             return
         size = self.bs
         rxbs = self.rxbs
@@ -313,27 +314,21 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
         while count > 0:
             if self.wl:
                 self.wl.writeRx(bytes(rxbs[-count:]), self.ha)
-            if count < size:
-                return  # a short read has emptied the socket
             left -= count
-            if left <= 0:
-                self.more = True
-                return
+            if count < size or left <= 0:
+                return  # a short read has emptied the socket
             count = _receive(fd, rxbs, size)
         self._ended(count)
 
     def _service_receives(self) -> None:
         """Receive through `receive`, which a program has replaced or the system needs."""
         left = self.Bound
-        while self.connected and not self.cutoff:
+        while left > 0 and self.connected and not self.cutoff:
             data = self.receive()
             if not data:
                 return
             self.rxbs.extend(data)
             left -= len(data)
-            if left <= 0:
-                self.more = True
-                return
 
     def receive_into(self, body: bytearray, size: int) -> int:
         """Receive straight to the end of a body.
@@ -363,13 +358,7 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
     @property
     def direct(self) -> bool:
         """True where `receive_into` may be used: nothing between it and the socket is replaced."""
-        return (
-            self._fd >= 0
-            and not self.cutoff
-            and self._own_receive
-            and "receive" not in self.__dict__
-            and "serviceReceives" not in self.__dict__
-        )
+        return self._fd >= 0 and "serviceReceives" not in self.__dict__
 
     # sending
 
@@ -398,11 +387,14 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
         A peer that has closed its own side can still be sent to (hio: D47).
         """
         txbs = self.txbs
-        if not txbs or self._unsendable or not self.connected:
+        if not txbs:
             return
-        fd = self._fd
-        if fd < 0 or not self._own_send or "send" in self.__dict__:
-            del txbs[: self.send(txbs)]
+        fd = self._send_fd
+        if fd < 0:
+            if self.connected and not self._unsendable:
+                del txbs[: self.send(txbs)]
+            return
+        if self._unsendable:
             return
         count = _send(fd, txbs)
         if count < 0:
@@ -554,7 +546,7 @@ class ConnectorTls(Connector, tcp.ClientTls):  # type: ignore[misc]
             return False
         self.connected = True
         self.resumed = bool(self.cs.session_reused)
-        self._attach_tls()
+        self._attach()
         return True
 
     def _fail(self, error: Exception) -> None:
@@ -577,13 +569,6 @@ class ConnectorTls(Connector, tcp.ClientTls):  # type: ignore[misc]
             self.handshake()
         return self.connected
 
-    def _attach(self) -> None:
-        """Wait with the direct way until the handshake is complete."""
-
-    def _attach_tls(self) -> None:
-        if _DIRECT:
-            self._fd = self.cs.fileno()
-
     def receive(self) -> bytes | None:
         """Receive at most `bs` octets; see `Connector.receive`."""
         try:
@@ -602,24 +587,19 @@ class ConnectorTls(Connector, tcp.ClientTls):  # type: ignore[misc]
 
     def serviceReceives(self) -> None:
         """Receive what there is into `rxbs`; see `Connector.serviceReceives`."""
-        self.more = False
-        if _peek is None or self._fd < 0 or not self._own_receive or "receive" in self.__dict__:
+        fd = self._fd
+        if fd < 0 or _peek is None:
             self._service_receives()
             return
-        if self.cutoff:
-            return
-        cs, fd = self.cs, self._fd
+        cs = self.cs
         left = self.Bound
         # a look at the socket is cheaper than the exception of an empty read
-        while cs.pending() or _peek(fd) != _EAGAIN:
+        while left > 0 and (cs.pending() or _peek(fd) != _EAGAIN):
             data = self.receive()
             if not data:
                 return
             self.rxbs += data
             left -= len(data)
-            if left <= 0:
-                self.more = True
-                return
 
     def receive_into(self, body: bytearray, size: int) -> int:
         """Receive straight to the end of a body; see `Connector.receive_into`."""

@@ -285,6 +285,7 @@ class Streamer:
         exchange.link = UNLINKED
         exchange.requeue = False
         exchange.resuming = True
+        exchange.bulky = False
         exchange.phase = 0
         exchange.hops = 0
         self.redirects = []
