@@ -173,7 +173,7 @@ def test_large_stream_received_in_place() -> None:
 
 
 @pytest.mark.parametrize("hand", [False, True])
-def test_events_before_a_malformed_chunk_count_at_every_split(
+def test_d92_events_before_a_malformed_chunk_count_at_every_split(
     hand: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     octets = framed(b"id: 1\nretry: 5\ndata: a\n\ndata: b", "chunked-6", last=False) + b"x\r\n"

@@ -485,10 +485,18 @@ class Carrier(Streamer):
 
     # time limits
 
+    def _answered(self) -> bool:
+        """Tell whether anything of the present response has come."""
+        respondent = self.respondent
+        # until its first step a parser shows the response before
+        return bool(
+            getattr(respondent, "begun", True) and (respondent.started or respondent.headed)
+        )
+
     def _watch(self, exchange: Exchange, timeouts: Timeouts) -> None:
         """End an exchange that takes longer than allowed."""
         now = self._tyme()
-        if exchange.phase == 1 and (self.respondent.started or self.respondent.headed):
+        if exchange.phase == 1 and self._answered():
             exchange.phase = 2
         if timeouts.total is not None and now - exchange.started >= timeouts.total:
             code, limit = "timeout-total", timeouts.total
@@ -690,7 +698,7 @@ class Carrier(Streamer):
         """End the exchange with an errored response."""
         respondent = self.respondent
         reason = Reason.of(error)
-        begun = bool(respondent.started)
+        begun = bool(getattr(respondent, "begun", True) and respondent.started)
         if built:
             self.connector.txbs.clear()  # no octet of it goes out with a later request
         respondent.errored = True

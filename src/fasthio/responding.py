@@ -154,6 +154,14 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
         self.leid = leid
         self.eventSource: EventSource | None = None
 
+    @property
+    def begun(self) -> bool:
+        """True once `parse` has made a step for the present response.
+
+        Until then all attributes are still those of the response before.
+        """
+        return self._begun
+
     def reinit(self, redirectable: bool | None = None, **kwa: Any) -> None:
         """Set up for another response; what is None stays as it is.
 
