@@ -17,6 +17,7 @@ __all__ = [
     "ChunkError",
     "ClosureError",
     "ConnectionEndedError",
+    "DecodeError",
     "EventError",
     "EventLineError",
     "ExchangeError",
@@ -30,6 +31,7 @@ __all__ = [
     "RedirectError",
     "RequestError",
     "ResolutionError",
+    "SinkError",
     "StatusLineError",
     "StreamEndedError",
     "TlsError",
@@ -116,9 +118,7 @@ _KINDS: dict[str, type[ParseError]] = {
 }
 
 
-def parse_error(
-    code: str, *, offset: int, state: str, near: bytes | bytearray = b""
-) -> ParseError:
+def parse_error(code: str, *, offset: int, state: str, near: bytes | bytearray = b"") -> ParseError:
     """Build the exception for a code, with its one text.
 
     Args:
@@ -194,6 +194,14 @@ class StreamEndedError(ExchangeError):
     """Report an event stream that the server does not carry on (WHATWG HTML 9.2.3)."""
 
 
+class DecodeError(ExchangeError, ValueError):
+    """Report a body that is not of its content coding (RFC 9110 8.4)."""
+
+
+class SinkError(ExchangeError):
+    """Report a program's sink that raised; its exception is the cause."""
+
+
 class RequestError(ExchangeError, ValueError):
     """Report a queued request that cannot be built."""
 
@@ -205,6 +213,8 @@ _EXCHANGE_KINDS: dict[str, type[ExchangeError]] = {
     "timeout": ExchangeTimeoutError,
     "stream": StreamEndedError,
     "redirect": RedirectError,
+    "decoding": DecodeError,
+    "sink": SinkError,
     "request": RequestError,
 }
 

@@ -13,10 +13,12 @@ import math
 from typing import TYPE_CHECKING, Any, Final
 
 from .errors import ClosureError, Reason, exchange_error
-from .exchanging import UNLINKED, Exchange
+from .exchanging import UNLINKED
+from .following import Follower
 
 if TYPE_CHECKING:
     from .errors import ExchangeError
+    from .exchanging import Exchange
 
 __all__ = ["Stream", "Streamer", "check_idle", "is_stream"]
 
@@ -132,27 +134,19 @@ class Stream:
         return self.delay
 
 
-class Streamer:
+class Streamer(Follower):
     """Keep event streams of a client alive."""
 
     #: Longest wait in seconds that repeated failure leads to; a server may ask for more.
     RetryCap: float = 60.0
 
-    connector: Any
-    requester: Any
-    respondent: Any
-    redirects: list[dict[str, Any]]
     #: The present or last event stream, None before the first.
-    stream: Stream | None
-    _idle: float | None
-    _foreign_id: bool  # respondent.leid is of a stream that has ended
-    _exchange: Exchange | None
-    _over: str | None
-    _leftover: bool
+    stream: Stream | None = None
+    _idle: float | None = None  # seconds of silence after which a connection is given up
+    _foreign_id: bool = False  # respondent.leid is of a stream that has ended
 
     if TYPE_CHECKING:
-        # of Carrier and Client
-        def transmit(self, *pa: Any, **kwa: Any) -> None: ...
+
         def _consumed(self) -> int: ...
         def _drop(self) -> None: ...
         def _ended(self, exchange: Exchange) -> None: ...
@@ -169,12 +163,6 @@ class Streamer:
         one response, with True under "evented", in `responses`; `stream` says more.
         """
         return self.stream is not None and self.stream.state != "ended"
-
-    def _begin_streams(self, idle: float | None) -> None:
-        """Set up."""
-        self.stream = None
-        self._idle = idle
-        self._foreign_id = False
 
     # a response
 
