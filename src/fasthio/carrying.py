@@ -112,6 +112,10 @@ class Carrier(Linker):
             self._broken(error)
         if self._timeouts is not None and self._exchange is not None:
             self._watch(self._exchange, self._timeouts)
+        if self._idle is not None:
+            exchange = self._exchange
+            if exchange is not None and exchange.stream is not None:
+                self._watch_stream(exchange, exchange.stream, self._idle)
 
     def _prepare(self, connector: Any, exchange: Exchange | None) -> None:
         """See to it that there is a connection, where one is wanted."""
@@ -157,6 +161,8 @@ class Carrier(Linker):
                 more = len(connector.rxbs) - before
             if more or connector.rxbs or connector.cutoff:
                 self._parse()
+                if respondent.evented:
+                    self._note_stream(exchange)
                 if respondent.ended:
                     self._ended(exchange)
                     return
@@ -199,23 +205,36 @@ class Carrier(Linker):
 
     # time limits
 
+    def _answered(self) -> bool:
+        """Tell whether anything of the present response has come."""
+        respondent = self.respondent
+        # until its first step a parser shows the response before
+        return bool(
+            getattr(respondent, "begun", True) and (respondent.started or respondent.headed)
+        )
+
     def _watch(self, exchange: Exchange, timeouts: Timeouts) -> None:
         """End an exchange that takes longer than allowed."""
         now = self._tyme()
-        if exchange.phase == 1 and (self.respondent.started or self.respondent.headed):
+        if exchange.phase == 1 and self._answered():
             exchange.phase = 2
         if timeouts.total is not None and now - exchange.started >= timeouts.total:
             code, limit = "timeout-total", timeouts.total
-        elif exchange.phase == 2 or exchange.resuming:
+        elif exchange.phase == 2 or (exchange.resuming and self._over is not None):
             return
         else:
             allowed = timeouts[exchange.phase]
             if allowed is None or now - exchange.mark < allowed:
                 return
             code, limit = ("timeout-connect", "timeout-first")[exchange.phase], allowed
-        fault = getattr(self.connector, "fault", None)
+        connector = self.connector
+        fault = getattr(connector, "fault", None)
         detail = f"{limit:g} s" + (f", last {fault}" if fault else "")
-        self._fail(exchange_error(code, detail, fault))
+        error = exchange_error(code, detail, fault)
+        if exchange.stream is not None and connector.reconnectable and code != "timeout-total":
+            self._resume(exchange, Reason.of(error))
+            return
+        self._fail(error)
         self._drop()
 
     # requests
@@ -284,6 +303,9 @@ class Carrier(Linker):
             exchange = self._exchange = Exchange()
             if self._timeouts is not None:
                 exchange.started = self._tyme()
+            if self._foreign_id:
+                self._foreign_id = False
+                self.respondent.leid = None  # hio: D94
         else:
             exchange.requeue = exchange.bulky = False
             exchange.drain = None
@@ -305,7 +327,7 @@ class Carrier(Linker):
         connector.tx(octets)
         respondent = self.respondent
         respondent.reinit(method=method)
-        if respondent.ended and not (respondent.msg or respondent.closed):
+        if respondent.ended and respondent.parser and not (respondent.msg or respondent.closed):
             respondent.parse()  # it begins: programs that wait for `ended` mean this response
 
     # responses
@@ -355,17 +377,13 @@ class Carrier(Linker):
     def _ended(self, exchange: Exchange) -> None:
         """Put out a response that is complete, or follow its redirect."""
         respondent = self.respondent
-        connector = self.connector
-        if (
-            respondent.evented
-            and respondent.status == 200
-            and connector.reconnectable
-            and (not respondent.errored or isinstance(respondent.fault, ClosureError))
-        ):
-            self._resume(exchange)  # a stream ends only when the server says so
+        stream = exchange.stream
+        if stream is not None and self._goes_on(exchange, stream):
             return
         respondent.dictify()
         self._judge(respondent)
+        if stream is not None:
+            self._refuse_to_go_on(stream)
         response = self._response(respondent)
         if self._leads(respondent, response):
             self.redirects.append(response)
@@ -437,6 +455,7 @@ class Carrier(Linker):
 
     def _deliver(self, response: dict[str, Any]) -> None:
         """End the exchange with its response."""
+        exchange = self._exchange
         if self.redirects:
             response["redirects"] = self.redirects.copy()
         self.redirects = []
@@ -447,12 +466,14 @@ class Carrier(Linker):
         if self._home is not None:
             # what a program queues next is meant for home, and described as before
             self._home.restore(self.requester)
+        if exchange is not None and exchange.stream is not None:
+            self._end_stream(exchange.stream, response)
 
     def _fail(self, error: ExchangeError, built: bool = True) -> None:
         """End the exchange with an errored response."""
         respondent = self.respondent
         reason = Reason.of(error)
-        begun = bool(respondent.started)
+        begun = bool(getattr(respondent, "begun", True) and respondent.started)
         if built:
             self.connector.txbs.clear()  # no octet of it goes out with a later request
         respondent.errored = True
@@ -468,6 +489,9 @@ class Carrier(Linker):
             "errored": True,
             "error": reason,
         }
+        exchange = self._exchange
+        if exchange is not None and exchange.stream is not None:
+            response.update(exchange.stream.head, body=bytearray())
         self._deliver(response)
         respondent.makeParser()
         respondent.ended = True

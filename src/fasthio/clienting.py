@@ -29,6 +29,7 @@ from .redirecting import MAX_REDIRECTS
 from .requesting import Requester
 from .resolving import resolve
 from .responding import Respondent
+from .streaming import check_idle
 from .urls import normalize_host_port, split_path
 
 if TYPE_CHECKING:
@@ -91,6 +92,11 @@ class Client(Carrier):
         events: deque of event dicts of event streams.
         waited: True while a request is under way.
         latest: request dict that is under way, None for a bare `transmit`.
+        streaming: True while there is an event stream, between its connections
+            too. Its end puts exactly one response into `responses`, with True
+            under "evented"; hio gives no sign (hio: D69).
+        stream: `streaming.Stream` of the present or last event stream: its
+            state, its drops and failures, the reason of its end; None before.
         secured: True over TLS.
         connector: the connection, `Connector` or `ConnectorTls`.
         requester: builds the octets of requests.
@@ -131,6 +137,7 @@ class Client(Carrier):
         maxBody: int | None = None,
         maxRedirects: int = MAX_REDIRECTS,
         redirectAuth: bool = False,
+        idle: float | None = None,
         decode: bool = False,
         sink: Any = None,
         **kwa: Any,
@@ -172,6 +179,9 @@ class Client(Carrier):
             maxRedirects: most redirects followed in one exchange.
             redirectAuth: True to send Authorization, Cookie and
                 Proxy-Authorization on to another origin.
+            idle: seconds of tyme after which the connection of an event stream
+                over which nothing came, no comment either, is given up; with
+                `reconnectable` the stream is then asked for again. None for never.
             decode: True to ask for content codings and decode them: gzip and
                 deflate, br and zstd where the packages brotli and zstandard are.
             sink: where bodies of 2xx responses go as they come, a file open for
@@ -207,6 +217,8 @@ class Client(Carrier):
             self._sink = sink_of(sink)
         if limits is not None:
             self._max_body = limits.body
+        if idle is not None:
+            self._idle = check_idle(idle)
 
         parts = split_path(path)
         scheme = (parts.scheme or scheme).lower()
@@ -276,6 +288,8 @@ class Client(Carrier):
             )
         elif limits is not None:
             raise ValueError("limits and maxBody are for a respondent made here, not one given")
+        elif idle is not None and not isinstance(respondent, Respondent):
+            raise ValueError("idle needs a respondent of this package")
         else:
             respondent.reinit(
                 msg=connector.rxbs, method=method, dictable=dictable, redirectable=redirectable
@@ -366,7 +380,11 @@ class Client(Carrier):
                 "qargs": requester.qargs.copy() if qargs is None else qargs,
                 # hio hangs the fragment on qargs
                 "fragment": requester.fragment if qargs is None else fragment,
-                "headers": requester.headers.copy() if headers is None else help.Hict(headers),
+                "headers": (
+                    self._restore_id(requester.headers.copy(), self.stream)
+                    if headers is None
+                    else help.Hict(headers)
+                ),
                 "body": body,
                 "data": data,
                 "fargs": fargs,
