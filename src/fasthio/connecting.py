@@ -67,6 +67,7 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
     """
 
     _tymer: Any
+    _born: float
     tymeout: float
     hostname: str
     addresses: list[Address]
@@ -159,6 +160,7 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
         own = self.__dict__
         own["_tymth"] = tymth
         own["_tymer"] = None
+        own["_born"] = (tymth or time.monotonic)()
         own["tymeout"] = self.Tymeout if tymeout is None else tymeout
         own["hostname"] = host
         own["addresses"] = addresses
@@ -186,7 +188,10 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
     def tymer(self) -> Any:
         """Timer of attempts to reopen; by the clock where no tymth was injected (hio: D43)."""
         if self._tymer is None:
-            self._tymer = tyming.Tymer(tymth=self.tymth or time.monotonic, duration=self.tymeout)
+            # made at its first use, as if it had run from the beginning
+            self._tymer = tyming.Tymer(
+                tymth=self.tymth or time.monotonic, duration=self.tymeout, start=self._born
+            )
         return self._tymer
 
     @tymer.setter
@@ -196,7 +201,10 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
     def wind(self, tymth: Callable[[], float]) -> None:
         """Inject the tyme of another tymist; the timer starts again."""
         tyming.Tymee.wind(self, tymth)
-        self.tymer.wind(tymth)
+        if self._tymer is None:
+            self._born = tymth()
+        else:
+            self._tymer.wind(tymth)
 
     # life of the socket
 
