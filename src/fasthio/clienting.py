@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque, namedtuple
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from hio import help
@@ -19,12 +20,16 @@ from hio.core.http import clienting as _hio
 
 from .carrying import Carrier
 from .connecting import Connector, ConnectorTls
+from .decoding import accepted
+from .draining import sink_of
 from .eventing import EventSource
 from .exchanging import Home, Timeouts
 from .grammar import LIMITS
 from .redirecting import MAX_REDIRECTS
 from .requesting import Requester
+from .resolving import resolve
 from .responding import Respondent
+from .streaming import check_idle
 from .urls import normalize_host_port, split_path
 
 if TYPE_CHECKING:
@@ -87,6 +92,11 @@ class Client(Carrier):
         events: deque of event dicts of event streams.
         waited: True while a request is under way.
         latest: request dict that is under way, None for a bare `transmit`.
+        streaming: True while there is an event stream, between its connections
+            too. Its end puts exactly one response into `responses`, with True
+            under "evented"; hio gives no sign (hio: D69).
+        stream: `streaming.Stream` of the present or last event stream: its
+            state, its drops and failures, the reason of its end; None before.
         secured: True over TLS.
         connector: the connection, `Connector` or `ConnectorTls`.
         requester: builds the octets of requests.
@@ -127,6 +137,9 @@ class Client(Carrier):
         maxBody: int | None = None,
         maxRedirects: int = MAX_REDIRECTS,
         redirectAuth: bool = False,
+        idle: float | None = None,
+        decode: bool = False,
+        sink: Any = None,
         **kwa: Any,
     ) -> None:
         """Resolve the host and set all up; `reopen` or `service` connects.
@@ -166,6 +179,14 @@ class Client(Carrier):
             maxRedirects: most redirects followed in one exchange.
             redirectAuth: True to send Authorization, Cookie and
                 Proxy-Authorization on to another origin.
+            idle: seconds of tyme after which the connection of an event stream
+                over which nothing came, no comment either, is given up; with
+                `reconnectable` the stream is then asked for again. None for never.
+            decode: True to ask for content codings and decode them: gzip and
+                deflate, br and zstd where the packages brotli and zstandard are.
+            sink: where bodies of 2xx responses go as they come, a file open for
+                writing or a callable that takes bytes; `body` is then empty.
+                `request(sink=...)` goes before it.
             kwa: for the connector: tymth, tymeout, reconnectable, bs, and for
                 TLS context, version, certify, hostify, certedhost, keypath,
                 certpath, cafilepath.
@@ -175,17 +196,29 @@ class Client(Carrier):
             OSError: a file named for TLS cannot be read.
         hio: D40 to D43.
         """
+        if maxBody is not None:
+            limits = replace(limits or LIMITS, body=_count("maxBody", maxBody))
         self.requests = requests if requests is not None else deque()
         self.responses = responses if responses is not None else deque()
         self.redirects = redirects if redirects is not None else []
         self.events = events if events is not None else deque()
         self.waited = False
         self.latest: dict[str, Any] | None = None
-        self._begin(
-            timeouts=Timeouts.of(timeout),
-            max_redirects=_count("maxRedirects", maxRedirects),
-            redirect_auth=bool(redirectAuth),
-        )
+        # most clients have none of these, and then the class says so
+        if timeout is not None:
+            self._timeouts = Timeouts.of(timeout)
+        if maxRedirects != MAX_REDIRECTS:
+            self._max_redirects = _count("maxRedirects", maxRedirects)
+        if redirectAuth:
+            self._redirect_auth = True
+        if decode:
+            self._decode = True
+        if sink is not None:
+            self._sink = sink_of(sink)
+        if limits is not None:
+            self._max_body = limits.body
+        if idle is not None:
+            self._idle = check_idle(idle)
 
         parts = split_path(path)
         scheme = (parts.scheme or scheme).lower()
@@ -200,11 +233,18 @@ class Client(Carrier):
             if name:
                 connector.name = name
         else:
-            host, number = normalize_host_port(
+            host, number = _place(
                 parts.hostname or hostname, parts.port or port, 443 if secured else 80
             )
             connector = (ConnectorTls if secured else Connector)(
-                name=name, uid=uid, host=host, port=number, bufsize=bufsize, wl=wl, **kwa
+                host=host,
+                port=number,
+                addresses=resolve(host, number),
+                bufsize=bufsize,
+                wl=wl,
+                name=name,
+                uid=uid,
+                **kwa,
             )
         self.secured = secured
         self.connector = connector
@@ -229,10 +269,13 @@ class Client(Carrier):
             requester = Requester(portOptional=portOptional, **described)
         else:
             requester.reinit(**described)
+        if decode:
+            if isinstance(requester, Requester):
+                requester.accepts = accepted().encode("ascii")
+            else:
+                requester.headers.setdefault("Accept-Encoding", accepted())
         self.requester = requester
 
-        if maxBody is not None:
-            limits = replace(limits or LIMITS, body=_count("maxBody", maxBody))
         if respondent is None:
             respondent = Respondent(
                 msg=connector.rxbs,
@@ -245,6 +288,8 @@ class Client(Carrier):
             )
         elif limits is not None:
             raise ValueError("limits and maxBody are for a respondent made here, not one given")
+        elif idle is not None and not isinstance(respondent, Respondent):
+            raise ValueError("idle needs a respondent of this package")
         else:
             respondent.reinit(
                 msg=connector.rxbs, method=method, dictable=dictable, redirectable=redirectable
@@ -267,6 +312,8 @@ class Client(Carrier):
         Returns:
             What the connector's `reopen` does: True.
         """
+        if self._home is not None and self._exchange is None:
+            self._go_home(self._home)
         opened = self.connector.reopen()
         self._reopened()
         return opened
@@ -311,7 +358,8 @@ class Client(Carrier):
             data: sent as JSON.
             fargs: sent as a form.
             reply: travels with the request to its response.
-            kwa: travel along too, where they are not None.
+            kwa: travel along too, where they are not None; `sink` among them is
+                where the body of this request's response goes.
         Raises:
             ValueError: what cannot be sent, named; nothing is queued then (hio: D51).
         """
@@ -332,7 +380,11 @@ class Client(Carrier):
                 "qargs": requester.qargs.copy() if qargs is None else qargs,
                 # hio hangs the fragment on qargs
                 "fragment": requester.fragment if qargs is None else fragment,
-                "headers": requester.headers.copy() if headers is None else help.Hict(headers),
+                "headers": (
+                    self._restore_id(requester.headers.copy(), self.stream)
+                    if headers is None
+                    else help.Hict(headers)
+                ),
                 "body": body,
                 "data": data,
                 "fargs": fargs,
@@ -342,6 +394,8 @@ class Client(Carrier):
         finally:
             if away is not None:
                 away.restore(requester)
+        if kwa.get("sink") is not None:
+            sink_of(kwa["sink"])
         if reply is not None:
             request["reply"] = reply
         for key, value in kwa.items():
@@ -408,6 +462,17 @@ class Client(Carrier):
             self.service()
             yield b""
         return self.respond()
+
+
+#: Programs make many clients for few places.
+_known_place = lru_cache(maxsize=512, typed=True)(normalize_host_port)
+
+
+def _place(hostname: Any, port: Any, default: int) -> tuple[str, int]:
+    """Settle host and port; see `normalize_host_port`."""
+    if type(hostname) is str and (port is None or type(port) is int):
+        return _known_place(hostname, port, default)
+    return normalize_host_port(hostname, port, default)
 
 
 def _secured(connector: Any) -> bool:

@@ -32,7 +32,18 @@ __all__ = ["Connector", "ConnectorTls"]
 
 #: Attributes that say what the socket is and how it is used.
 _WAYS_IN: Final = frozenset(
-    ("accepted", "connected", "cs", "cutoff", "receive", "send", "_accepted", "_connected")
+    (
+        "accepted",
+        "connected",
+        "cs",
+        "cutoff",
+        "receive",
+        "send",
+        "serviceReceives",
+        "serviceSends",
+        "_accepted",
+        "_connected",
+    )
 )
 _EAGAIN: Final = -errno.EAGAIN
 _NOT_NOW: Final = frozenset((errno.EAGAIN, errno.EWOULDBLOCK, errno.EINTR))
@@ -55,6 +66,28 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
         refusals: how often all addresses were tried in vain since the last success.
     """
 
+    _tymer: Any
+    tymeout: float
+    hostname: str
+    addresses: list[Address]
+    _index: int
+    ha: tuple[Any, ...]
+    _known_ha: tuple[Any, ...]
+    cs: Any
+    ca: tuple[Any, ...]
+    cutoff: bool
+    reconnectable: bool
+    opened: bool
+    bs: int
+    txbs: bytearray
+    rxbs: bytearray
+    wl: Any
+    name: str
+    uid: Any
+    fault: Exception | None
+    refusals: int
+    _unsendable: bool
+
     #: Most octets one `serviceReceives` takes; the parser's limits get their say between.
     Bound: int = 262_144
     #: Most octets that are received at once straight into a large body.
@@ -62,15 +95,17 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
 
     # Descriptors for the direct way to the socket, while nothing is in between;
     # at least 0 means: connected, not cut off, `receive` or `send` not replaced.
+    # `_idle_fd` also means that a client with nothing to do may look for itself.
     _fd = -1
     _send_fd = -1
+    _idle_fd = -1
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; one that is a program's way in ends the direct way."""
         object.__setattr__(self, name, value)
         if name in _WAYS_IN:
-            object.__setattr__(self, "_fd", -1)
-            object.__setattr__(self, "_send_fd", -1)
+            own = self.__dict__
+            own["_fd"] = own["_send_fd"] = own["_idle_fd"] = -1
 
     def __init__(
         self,
@@ -85,6 +120,7 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
         wl: Any = None,
         *,
         tymth: Callable[[], float] | None = None,
+        addresses: list[Address] | None = None,
         bufsize: int = 8096,
         name: str = "",
         uid: Any = 0,
@@ -103,6 +139,7 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
             rxbs: where received octets are put.
             wl: WireLog, open, or None.
             tymth: hio's tyme of the tymist.
+            addresses: what `host` and `port`, in order already, resolve to.
             bufsize: `bs` under the name that hio's Client uses (hio: D42, ignored there).
             name: name for the program's use.
             uid: identifier for the program's use.
@@ -111,37 +148,37 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
             ResolutionError: the host does not resolve.
             AddressError: no such host or port can be.
         """
-        # hio's own constructor looks each name up twice; what it sets is set here
-        tyming.Tymee.__init__(self, tymth=tymth)
-        self.tymeout = tymeout if tymeout is not None else self.Tymeout
-        self._tymer: Any = None
-        host, port = ha[:2] if ha else (host, port)
-        self.hostname, port = normalize_host_port(host, port)
-        self.addresses = resolve(self.hostname, port)
-        self._index = 0
-        self.ha: tuple[Any, ...] = (self.addresses[0].sockaddr[0], port)
-        self._known_ha = self.ha
-
-        self.cs: Any = None
-        self.ca: tuple[Any, ...] = (None, None)
-        self._accepted = False
-        self.cutoff = False
-        self.reconnectable = reconnectable if reconnectable is not None else self.Reconnectable
-        self.opened = False
-
+        # hio's own constructor looks each name up twice; what it sets is set here,
+        # past __setattr__, which has nothing to see yet
+        if addresses is None or ha is not None:
+            host, port = normalize_host_port(*(ha[:2] if ha else (host, port)))
+            addresses = resolve(host, port)
         size = bufsize if bs is None else bs
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:
             raise ValueError(f"bufsize must be a positive number of octets: {size!r}")
-        self.bs = size
-        self.txbs = txbs if txbs is not None else bytearray()
-        self.rxbs = rxbs if rxbs is not None else bytearray()
-        self.wl = wl
-        self.name = name
-        self.uid = uid
-
-        self.fault: Exception | None = None
-        self.refusals = 0
-        self._unsendable = False  # sending failed: the peer takes no more
+        own = self.__dict__
+        own["_tymth"] = tymth
+        own["_tymer"] = None
+        own["tymeout"] = self.Tymeout if tymeout is None else tymeout
+        own["hostname"] = host
+        own["addresses"] = addresses
+        own["_index"] = 0
+        own["ha"] = own["_known_ha"] = (addresses[0].sockaddr[0], port)
+        own["cs"] = None  # connection socket
+        own["ca"] = (None, None)
+        own["_accepted"] = False
+        own["cutoff"] = False
+        own["reconnectable"] = self.Reconnectable if reconnectable is None else reconnectable
+        own["opened"] = False
+        own["bs"] = size
+        own["txbs"] = bytearray() if txbs is None else txbs
+        own["rxbs"] = bytearray() if rxbs is None else rxbs
+        own["wl"] = wl
+        own["name"] = name
+        own["uid"] = uid
+        own["fault"] = None
+        own["refusals"] = 0
+        own["_unsendable"] = False  # sending failed: the peer takes no more
 
     # tyme
 
@@ -252,12 +289,21 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
 
     def _attach(self) -> None:
         """Take up the direct way once octets can flow, where nothing is in between."""
-        if _DIRECT and self.connected and not self.cutoff:
-            own, kind = self.__dict__, type(self)
-            if "receive" not in own and kind.receive.__module__ == __name__:
-                self._fd = self.cs.fileno()
-            if "send" not in own and kind.send.__module__ == __name__:
-                self._send_fd = self.cs.fileno()
+        if not (_DIRECT and self.connected and not self.cutoff):
+            return
+        fd = self.cs.fileno()
+        if self._untouched("receive"):
+            self._fd = fd
+        if self._untouched("send"):
+            self._send_fd = fd
+        if self._fd >= 0 <= self._send_fd and (
+            self._untouched("serviceReceives") and self._untouched("serviceSends")
+        ):
+            self._idle_fd = fd
+
+    def _untouched(self, name: str) -> bool:
+        """Tell whether a method is neither replaced on this connector nor in its class."""
+        return name not in self.__dict__ and getattr(type(self), name).__module__ == __name__
 
     def _refused(self, error: OSError) -> bool:
         """Go on to the next address after a refusal; True when all were tried."""
@@ -358,7 +404,7 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
     @property
     def direct(self) -> bool:
         """True where `receive_into` may be used: nothing between it and the socket is replaced."""
-        return self._fd >= 0 and "serviceReceives" not in self.__dict__
+        return self._idle_fd >= 0
 
     # sending
 
@@ -603,17 +649,24 @@ class ConnectorTls(Connector, tcp.ClientTls):  # type: ignore[misc]
 
     def receive_into(self, body: bytearray, size: int) -> int:
         """Receive straight to the end of a body; see `Connector.receive_into`."""
-        if _peek is not None and not self.cs.pending() and _peek(self._fd) == _EAGAIN:
-            return 0
-        bs, self.bs = self.bs, min(size, self.Stride)
+        left = min(size, self.Stride)
+        total = 0
+        bs = self.bs
         try:
-            data = self.receive()
+            # one receive gives one TLS record: 16 KiB
+            while left > 0:
+                if _peek is not None and not self.cs.pending() and _peek(self._fd) == _EAGAIN:
+                    break
+                self.bs = left
+                data = self.receive()
+                if not data:
+                    break
+                body += data
+                total += len(data)
+                left -= len(data)
         finally:
             self.bs = bs
-        if not data:
-            return 0
-        body += data
-        return len(data)
+        return total
 
     def send(self, data: bytes | bytearray) -> int:
         """Send from the front of `data`; see `Connector.send`."""

@@ -17,6 +17,7 @@ __all__ = [
     "ChunkError",
     "ClosureError",
     "ConnectionEndedError",
+    "DecodeError",
     "EventError",
     "EventLineError",
     "ExchangeError",
@@ -30,7 +31,9 @@ __all__ = [
     "RedirectError",
     "RequestError",
     "ResolutionError",
+    "SinkError",
     "StatusLineError",
+    "StreamEndedError",
     "TlsError",
     "VersionError",
     "exchange_error",
@@ -115,9 +118,7 @@ _KINDS: dict[str, type[ParseError]] = {
 }
 
 
-def parse_error(
-    code: str, *, offset: int, state: str, near: bytes | bytearray = b""
-) -> ParseError:
+def parse_error(code: str, *, offset: int, state: str, near: bytes | bytearray = b"") -> ParseError:
     """Build the exception for a code, with its one text.
 
     Args:
@@ -189,6 +190,18 @@ class RedirectError(ExchangeError):
     """Report a redirect that is not followed (RFC 9110 15.4)."""
 
 
+class StreamEndedError(ExchangeError):
+    """Report an event stream that the server does not carry on (WHATWG HTML 9.2.3)."""
+
+
+class DecodeError(ExchangeError, ValueError):
+    """Report a body that is not of its content coding (RFC 9110 8.4)."""
+
+
+class SinkError(ExchangeError):
+    """Report a program's sink that raised; its exception is the cause."""
+
+
 class RequestError(ExchangeError, ValueError):
     """Report a queued request that cannot be built."""
 
@@ -198,7 +211,10 @@ _EXCHANGE_KINDS: dict[str, type[ExchangeError]] = {
     "connection": ConnectionEndedError,
     "tls": TlsError,
     "timeout": ExchangeTimeoutError,
+    "stream": StreamEndedError,
     "redirect": RedirectError,
+    "decoding": DecodeError,
+    "sink": SinkError,
     "request": RequestError,
 }
 

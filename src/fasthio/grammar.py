@@ -282,6 +282,16 @@ EXCHANGE_ERRORS: Final[dict[str, ErrorSpec]] = {
         "timeout", "RFC 9112 9.5", "first octet of the response took longer than allowed"
     ),
     "timeout-total": ErrorSpec("timeout", "RFC 9112 9.5", "exchange took longer than allowed"),
+    "timeout-idle": ErrorSpec(
+        "timeout", "WHATWG HTML 9.2.7", "event stream was silent for longer than allowed"
+    ),
+    # event streams that are taken up again
+    "stream-status": ErrorSpec(
+        "stream", "WHATWG HTML 9.2.3", "event stream ended by a response that is not 200"
+    ),
+    "stream-type": ErrorSpec(
+        "stream", "WHATWG HTML 9.2.3", "event stream ended by a response of another type"
+    ),
     # redirects
     "redirect-missing": ErrorSpec("redirect", "RFC 9110 15.4", "redirect without a Location"),
     "redirect-malformed": ErrorSpec("redirect", "RFC 9110 10.2.2", "Location is no URI reference"),
@@ -290,6 +300,9 @@ EXCHANGE_ERRORS: Final[dict[str, ErrorSpec]] = {
         "redirect", "RFC 9110 17.9", "redirect leads from https to http"
     ),
     "redirect-limit": ErrorSpec("redirect", "RFC 9110 15.4", "more redirects than allowed"),
+    # bodies
+    "undecodable": ErrorSpec("decoding", "RFC 9110 8.4", "body is not of its content coding"),
+    "sink": ErrorSpec("sink", "RFC 9110 6.4", "sink did not take the body"),
     # the program
     "bad-request": ErrorSpec("request", "RFC 9112 3", "request cannot be built"),
 }
