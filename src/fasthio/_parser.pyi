@@ -127,7 +127,7 @@ class ResponseParser(HeadParser):
         """True once the message is complete."""
     @property
     def framing(self) -> str | None:
-        """How the body ends, one of `grammar.FRAMINGS` (RFC 9112 6.3); None before that is known."""
+        """How the body ends, one of `grammar.FRAMINGS` (RFC 9112 6.3); None in the head."""
     @property
     def length(self) -> int | None:
         """Content-Length where it frames the body; once done the octets of the body."""

@@ -51,6 +51,8 @@ class ResponseParser(HeadParser):
         self.start()
 
     def start(self, method: str = "GET") -> None:
+        if not isinstance(method, str):
+            raise TypeError(f"method must be a str, not {type(method).__name__}")
         self._start_head(method)
         self.length: int | None = None
         self.trailers: Any = None
@@ -120,6 +122,8 @@ class ResponseParser(HeadParser):
         return self._run(rx, eof, True)
 
     def _run(self, rx: bytearray, eof: bool, head_only: bool) -> int:
+        if not isinstance(rx, bytearray):
+            raise TypeError(f"rx must be a bytearray, not {type(rx).__name__}")
         if self.error is not None:
             raise self.error.with_traceback(None)
         if eof:
