@@ -229,6 +229,8 @@ class Linker(Follower):
         if exchange is None or exchange.link is UNLINKED:
             if exchange is None:
                 connector.clearRxbs()
+            if self.respondent.closed:
+                self.respondent.makeParser()  # the close was of the connection before
             return
         if not self._again(exchange):
             self._fail(exchange_error("reopened"))
