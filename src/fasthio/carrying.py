@@ -7,6 +7,7 @@ redirects `following`'s.
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING, Any, Final
 
 from hio import help
@@ -15,9 +16,11 @@ from hio.core.http import httping
 from .connecting import Connector, ConnectorTls
 from .decoding import decoder_for
 from .draining import Drain, sink_of
+from .engine import peek as _peek
 from .errors import ClosureError, ExchangeError, Reason, exchange_error
-from .exchanging import UNLINKED, Exchange, Home, Timeouts, closes, retarget
+from .exchanging import UNLINKED, Exchange, Timeouts, closes, retarget
 from .linking import Linker
+from .redirecting import MAX_REDIRECTS
 from .requesting import Requester
 from .responding import Respondent
 
@@ -29,6 +32,8 @@ __all__ = ["Carrier"]
 
 #: What building a request of a program's making may raise.
 _UNBUILDABLE: Final = (ValueError, TypeError, AttributeError, LookupError, httping.HTTPException)
+#: What a look at a socket gives where there is nothing.
+_NOTHING: Final = -errno.EAGAIN
 #: Fewest octets of body still to come for which they are received in place.
 _BULK: Final = 65_536
 
@@ -48,30 +53,15 @@ class Carrier(Linker):
 
         def redirect(self) -> None: ...
 
-    def _begin(
-        self,
-        timeouts: Timeouts | None,
-        max_redirects: int,
-        redirect_auth: bool,
-        decode: bool,
-        sink: Callable[[bytes], Any] | None,
-        max_body: int | None,
-    ) -> None:
-        """Set up; a subclass may have set attributes of its own before."""
-        self._timeouts = timeouts
-        self._decode = decode
-        self._sink = sink
-        self._max_body = max_body
-        self._max_redirects = max_redirects
-        self._redirect_auth = redirect_auth
-        self._exchange: Exchange | None = None
-        self._link: Any = UNLINKED  # socket of the connection that is known to be made
-        self._over: str | None = None
-        self._persistent = False  # refused connections are an error from now on
-        self._leftover = False  # txbs begins with the rest of an answered request
-        self._home: Home | None = None
-        self._following = None  # while a redirect is being transmitted
-        self._looked = False  # the socket was looked at just before a request went out
+    # what the constructor's arguments say
+    _timeouts: Timeouts | None = None
+    _max_redirects: int = MAX_REDIRECTS
+    _redirect_auth: bool = False
+    _decode: bool = False
+    _sink: Callable[[bytes], Any] | None = None
+    _max_body: int | None = None
+
+    _looked: bool = False  # the socket was looked at just before a request went out
 
     # service
 
@@ -79,6 +69,20 @@ class Carrier(Linker):
         """Do all there is to do now; never raises for what a peer does."""
         connector = self.connector
         exchange = self._exchange
+        if exchange is None and not self.requests:
+            # 99 in 100 services find nothing to do: see that as cheaply as can be
+            fd = getattr(connector, "_idle_fd", -1)
+            if (
+                fd >= 0
+                and connector.cs is self._link
+                and self._over is None
+                and not (self.waited or connector.txbs or connector.rxbs)
+                and _peek is not None
+                and type(self).serviceRequests is Carrier.serviceRequests
+                and type(self).serviceResponse is Carrier.serviceResponse
+                and _peek(fd) == _NOTHING
+            ):
+                return
         try:
             if (
                 getattr(connector, "_fd", -1) < 0

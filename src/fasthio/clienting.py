@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque, namedtuple
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from hio import help
@@ -26,6 +27,7 @@ from .exchanging import Home, Timeouts
 from .grammar import LIMITS
 from .redirecting import MAX_REDIRECTS
 from .requesting import Requester
+from .resolving import resolve
 from .responding import Respondent
 from .urls import normalize_host_port, split_path
 
@@ -192,14 +194,19 @@ class Client(Carrier):
         self.events = events if events is not None else deque()
         self.waited = False
         self.latest: dict[str, Any] | None = None
-        self._begin(
-            timeouts=Timeouts.of(timeout),
-            max_redirects=_count("maxRedirects", maxRedirects),
-            redirect_auth=bool(redirectAuth),
-            decode=bool(decode),
-            sink=sink_of(sink) if sink is not None else None,
-            max_body=limits.body if limits is not None else None,
-        )
+        # most clients have none of these, and then the class says so
+        if timeout is not None:
+            self._timeouts = Timeouts.of(timeout)
+        if maxRedirects != MAX_REDIRECTS:
+            self._max_redirects = _count("maxRedirects", maxRedirects)
+        if redirectAuth:
+            self._redirect_auth = True
+        if decode:
+            self._decode = True
+        if sink is not None:
+            self._sink = sink_of(sink)
+        if limits is not None:
+            self._max_body = limits.body
 
         parts = split_path(path)
         scheme = (parts.scheme or scheme).lower()
@@ -214,11 +221,18 @@ class Client(Carrier):
             if name:
                 connector.name = name
         else:
-            host, number = normalize_host_port(
+            host, number = _place(
                 parts.hostname or hostname, parts.port or port, 443 if secured else 80
             )
             connector = (ConnectorTls if secured else Connector)(
-                name=name, uid=uid, host=host, port=number, bufsize=bufsize, wl=wl, **kwa
+                host=host,
+                port=number,
+                addresses=resolve(host, number),
+                bufsize=bufsize,
+                wl=wl,
+                name=name,
+                uid=uid,
+                **kwa,
             )
         self.secured = secured
         self.connector = connector
@@ -430,6 +444,17 @@ class Client(Carrier):
             self.service()
             yield b""
         return self.respond()
+
+
+#: Programs make many clients for few places.
+_known_place = lru_cache(maxsize=512, typed=True)(normalize_host_port)
+
+
+def _place(hostname: Any, port: Any, default: int) -> tuple[str, int]:
+    """Settle host and port; see `normalize_host_port`."""
+    if type(hostname) is str and (port is None or type(port) is int):
+        return _known_place(hostname, port, default)
+    return normalize_host_port(hostname, port, default)
 
 
 def _secured(connector: Any) -> bool:

@@ -35,8 +35,8 @@ class Follower:
     _leftover: bool
     _max_redirects: int
     _redirect_auth: bool
-    _home: Home | None  # where the client belongs while it is away
-    _following: Target | None  # while the request of a redirect is being transmitted
+    _home: Home | None = None  # where the client belongs while it is away
+    _following: Target | None = None  # while the request of a redirect is being transmitted
 
     if TYPE_CHECKING:
 

@@ -40,6 +40,13 @@ class Linker(Follower):
 
     _timeouts: Timeouts | None
 
+    # where a client begins; most of these never change in its life
+    _exchange: Exchange | None = None
+    _link: Any = UNLINKED  # socket of the connection that is known to be made
+    _over: str | None = None  # see above
+    _persistent: bool = False  # refused connections are an error from now on
+    _leftover: bool = False  # txbs begins with the rest of an answered request
+
     if TYPE_CHECKING:
 
         def serviceResponse(self) -> None: ...

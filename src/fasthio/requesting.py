@@ -214,8 +214,8 @@ class Requester:
 
         Args:
             hostname: host alone, without a port.
-            port, scheme, method, path, qargs, fragment, headers, body, data,
-                fargs, portOptional: as for the class.
+            port, scheme, method, path, qargs, fragment: as for the class.
+            headers, body, data, fargs, portOptional: as for the class.
             target: request-target, already encoded, to send as it is (from a
                 Location, say). path and qargs are then recorded, not sent, and
                 path is not taken apart.
