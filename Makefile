@@ -48,9 +48,9 @@ lint: $(STAMP)-dev
 
 types: $(STAMP)-dev
 	$(RUN) -m mypy
-	@if $(RUN) -c 'import fasthio._parser' 2>/dev/null; \
-	then echo '$(RUN) -m mypy.stubtest --allowlist tests/stubtest.txt fasthio._parser'; $(RUN) -m mypy.stubtest fasthio._parser; \
-	else echo 'no C engine: its stub is not checked'; fi
+	@if ! $(RUN) -c 'import fasthio._parser' 2>/dev/null; \
+	then echo 'no C engine: its stub is not checked'; \
+	else set -x; $(RUN) -m mypy.stubtest --allowlist tests/stubtest.txt fasthio._parser; fi
 
 docs: $(STAMP)-docs
 	$(RUN) -m sphinx -W --keep-going -q -E -b html docs site

@@ -277,10 +277,12 @@ class ResponseParser(HeadParser):
         parts: list[bytearray] = []
         gathered = 0
         begin = pos
-        line, count = _CRLF, 0  # no chunk-size line can be that
+        line: bytes | None = None
+        count = 0
         # short whole chunks one after the other, put into the body in one go
         while not self._scanned and self.limits.body is None:
-            if not rx.startswith(line, pos):  # most chunks of a body are of one size
+            # most chunks of a body are of one size
+            if line is None or not rx.startswith(line, pos):
                 match = _CHUNK_LINE.match(rx, pos)
                 if match is None:
                     break

@@ -19,6 +19,8 @@ from hio.core.http import clienting as _hio
 
 from .carrying import Carrier
 from .connecting import Connector, ConnectorTls
+from .decoding import accepted
+from .draining import sink_of
 from .eventing import EventSource
 from .exchanging import Home, Timeouts
 from .grammar import LIMITS
@@ -127,6 +129,8 @@ class Client(Carrier):
         maxBody: int | None = None,
         maxRedirects: int = MAX_REDIRECTS,
         redirectAuth: bool = False,
+        decode: bool = False,
+        sink: Any = None,
         **kwa: Any,
     ) -> None:
         """Resolve the host and set all up; `reopen` or `service` connects.
@@ -166,6 +170,11 @@ class Client(Carrier):
             maxRedirects: most redirects followed in one exchange.
             redirectAuth: True to send Authorization, Cookie and
                 Proxy-Authorization on to another origin.
+            decode: True to ask for content codings and decode them: gzip and
+                deflate, br and zstd where the packages brotli and zstandard are.
+            sink: where bodies of 2xx responses go as they come, a file open for
+                writing or a callable that takes bytes; `body` is then empty.
+                `request(sink=...)` goes before it.
             kwa: for the connector: tymth, tymeout, reconnectable, bs, and for
                 TLS context, version, certify, hostify, certedhost, keypath,
                 certpath, cafilepath.
@@ -175,6 +184,8 @@ class Client(Carrier):
             OSError: a file named for TLS cannot be read.
         hio: D40 to D43.
         """
+        if maxBody is not None:
+            limits = replace(limits or LIMITS, body=_count("maxBody", maxBody))
         self.requests = requests if requests is not None else deque()
         self.responses = responses if responses is not None else deque()
         self.redirects = redirects if redirects is not None else []
@@ -185,6 +196,9 @@ class Client(Carrier):
             timeouts=Timeouts.of(timeout),
             max_redirects=_count("maxRedirects", maxRedirects),
             redirect_auth=bool(redirectAuth),
+            decode=bool(decode),
+            sink=sink_of(sink) if sink is not None else None,
+            max_body=limits.body if limits is not None else None,
         )
 
         parts = split_path(path)
@@ -229,10 +243,13 @@ class Client(Carrier):
             requester = Requester(portOptional=portOptional, **described)
         else:
             requester.reinit(**described)
+        if decode:
+            if isinstance(requester, Requester):
+                requester.accepts = accepted().encode("ascii")
+            else:
+                requester.headers.setdefault("Accept-Encoding", accepted())
         self.requester = requester
 
-        if maxBody is not None:
-            limits = replace(limits or LIMITS, body=_count("maxBody", maxBody))
         if respondent is None:
             respondent = Respondent(
                 msg=connector.rxbs,
@@ -267,6 +284,8 @@ class Client(Carrier):
         Returns:
             What the connector's `reopen` does: True.
         """
+        if self._home is not None and self._exchange is None:
+            self._go_home(self._home)
         opened = self.connector.reopen()
         self._reopened()
         return opened
@@ -311,7 +330,8 @@ class Client(Carrier):
             data: sent as JSON.
             fargs: sent as a form.
             reply: travels with the request to its response.
-            kwa: travel along too, where they are not None.
+            kwa: travel along too, where they are not None; `sink` among them is
+                where the body of this request's response goes.
         Raises:
             ValueError: what cannot be sent, named; nothing is queued then (hio: D51).
         """
@@ -342,6 +362,8 @@ class Client(Carrier):
         finally:
             if away is not None:
                 away.restore(requester)
+        if kwa.get("sink") is not None:
+            sink_of(kwa["sink"])
         if reply is not None:
             request["reply"] = reply
         for key, value in kwa.items():

@@ -55,6 +55,28 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
         refusals: how often all addresses were tried in vain since the last success.
     """
 
+    _tymer: Any
+    tymeout: float
+    hostname: str
+    addresses: list[Address]
+    _index: int
+    ha: tuple[Any, ...]
+    _known_ha: tuple[Any, ...]
+    cs: Any
+    ca: tuple[Any, ...]
+    cutoff: bool
+    reconnectable: bool
+    opened: bool
+    bs: int
+    txbs: bytearray
+    rxbs: bytearray
+    wl: Any
+    name: str
+    uid: Any
+    fault: Exception | None
+    refusals: int
+    _unsendable: bool
+
     #: Most octets one `serviceReceives` takes; the parser's limits get their say between.
     Bound: int = 262_144
     #: Most octets that are received at once straight into a large body.
@@ -111,37 +133,37 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
             ResolutionError: the host does not resolve.
             AddressError: no such host or port can be.
         """
-        # hio's own constructor looks each name up twice; what it sets is set here
-        tyming.Tymee.__init__(self, tymth=tymth)
-        self.tymeout = tymeout if tymeout is not None else self.Tymeout
-        self._tymer: Any = None
+        # hio's own constructor looks each name up twice; what it sets is set here,
+        # past __setattr__, which has nothing to see yet
         host, port = ha[:2] if ha else (host, port)
-        self.hostname, port = normalize_host_port(host, port)
-        self.addresses = resolve(self.hostname, port)
-        self._index = 0
-        self.ha: tuple[Any, ...] = (self.addresses[0].sockaddr[0], port)
-        self._known_ha = self.ha
-
-        self.cs: Any = None
-        self.ca: tuple[Any, ...] = (None, None)
-        self._accepted = False
-        self.cutoff = False
-        self.reconnectable = reconnectable if reconnectable is not None else self.Reconnectable
-        self.opened = False
-
+        hostname, port = normalize_host_port(host, port)
+        addresses = resolve(hostname, port)
         size = bufsize if bs is None else bs
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:
             raise ValueError(f"bufsize must be a positive number of octets: {size!r}")
-        self.bs = size
-        self.txbs = txbs if txbs is not None else bytearray()
-        self.rxbs = rxbs if rxbs is not None else bytearray()
-        self.wl = wl
-        self.name = name
-        self.uid = uid
-
-        self.fault: Exception | None = None
-        self.refusals = 0
-        self._unsendable = False  # sending failed: the peer takes no more
+        own = self.__dict__
+        own["_tymth"] = tymth
+        own["_tymer"] = None
+        own["tymeout"] = self.Tymeout if tymeout is None else tymeout
+        own["hostname"] = hostname
+        own["addresses"] = addresses
+        own["_index"] = 0
+        own["ha"] = own["_known_ha"] = (addresses[0].sockaddr[0], port)
+        own["cs"] = None  # connection socket
+        own["ca"] = (None, None)
+        own["_accepted"] = False
+        own["cutoff"] = False
+        own["reconnectable"] = self.Reconnectable if reconnectable is None else reconnectable
+        own["opened"] = False
+        own["bs"] = size
+        own["txbs"] = bytearray() if txbs is None else txbs
+        own["rxbs"] = bytearray() if rxbs is None else rxbs
+        own["wl"] = wl
+        own["name"] = name
+        own["uid"] = uid
+        own["fault"] = None
+        own["refusals"] = 0
+        own["_unsendable"] = False  # sending failed: the peer takes no more
 
     # tyme
 
@@ -603,17 +625,24 @@ class ConnectorTls(Connector, tcp.ClientTls):  # type: ignore[misc]
 
     def receive_into(self, body: bytearray, size: int) -> int:
         """Receive straight to the end of a body; see `Connector.receive_into`."""
-        if _peek is not None and not self.cs.pending() and _peek(self._fd) == _EAGAIN:
-            return 0
-        bs, self.bs = self.bs, min(size, self.Stride)
+        left = min(size, self.Stride)
+        total = 0
+        bs = self.bs
         try:
-            data = self.receive()
+            # one receive gives one TLS record: 16 KiB
+            while left > 0:
+                if _peek is not None and not self.cs.pending() and _peek(self._fd) == _EAGAIN:
+                    break
+                self.bs = left
+                data = self.receive()
+                if not data:
+                    break
+                body += data
+                total += len(data)
+                left -= len(data)
         finally:
             self.bs = bs
-        if not data:
-            return 0
-        body += data
-        return len(data)
+        return total
 
     def send(self, data: bytes | bytearray) -> int:
         """Send from the front of `data`; see `Connector.send`."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from .draining import Drain
 
 __all__ = [
     "IDEMPOTENT",
@@ -82,6 +85,8 @@ class Exchange:
     bulky: bool = False  # much of its body is still to come
     requeue: bool = False  # to be put into the connector's txbs again
     resuming: bool = False  # an event stream, to be taken up on the next connection
+    pouring: bool = False  # its body may be led away while it comes
+    drain: Drain | None = None  # where to
     attempts: int = 1  # how often it was begun
     hops: int = 0  # redirects followed
     started: float = 0.0  # tyme it was sent, or first to be sent
