@@ -282,7 +282,7 @@ class Carrier(Linker):
         if exchange is not None and not self.waited:
             self._abandon(exchange)
             exchange = None
-        if exchange is None and self._home is not None:
+        if exchange is None and self._home is not None and self._following is None:
             self._go_home(self._home)
         connector = self.connector
         requester = self.requester

@@ -72,7 +72,7 @@ class Follower:
         if requester.fragment:
             base = f"{base}#{requester.fragment}"
         target = locate(base, location_of(response["headers"]))
-        method, bodied = method_for(response["status"], requester.method)
+        method, bodied = method_for(response.get("status", 307), requester.method)
         same = target.same_origin(requester.scheme, requester.hostname, requester.port)
         trusted = same or self._redirect_auth
         headers = headers_for(requester.headers, bodied=bodied, trusted=trusted, same=same)

@@ -172,17 +172,21 @@ class ErrorSpec(NamedTuple):
 ERRORS: Final[dict[str, ErrorSpec]] = {
     # the peer closed too early
     "closed-before-start": ErrorSpec(
-        "closure", "RFC 9112 8", "connection closed before the response began"
+        "closure", "RFC 9112 8", "connection closed unexpectedly, before the response began"
     ),
-    "closed-in-head": ErrorSpec("closure", "RFC 9112 8", "connection closed inside the head"),
+    "closed-in-head": ErrorSpec(
+        "closure", "RFC 9112 8", "connection closed unexpectedly inside the head"
+    ),
     "closed-in-body": ErrorSpec(
-        "closure", "RFC 9112 8", "connection closed before Content-Length octets of body came"
+        "closure",
+        "RFC 9112 8",
+        "connection closed unexpectedly before Content-Length octets of body came",
     ),
     "closed-in-chunk": ErrorSpec(
-        "closure", "RFC 9112 8", "connection closed before the last chunk of the body"
+        "closure", "RFC 9112 8", "connection closed unexpectedly before the last chunk of the body"
     ),
     "closed-in-trailers": ErrorSpec(
-        "closure", "RFC 9112 8", "connection closed inside the trailer section"
+        "closure", "RFC 9112 8", "connection closed unexpectedly inside the trailer section"
     ),
     # status line
     "empty-lines": ErrorSpec(

@@ -255,6 +255,8 @@ class Linker(Streamer):
         if exchange is None or exchange.link is UNLINKED:
             if exchange is None:
                 connector.clearRxbs()
+            if self.respondent.closed:
+                self.respondent.makeParser()  # the close was of the connection before
             return
         if not self._again(exchange):
             self._fail(exchange_error("reopened"))
