@@ -160,7 +160,10 @@ class Histogram:
         Returns:
             Lines of text; values in milliseconds.
         """
-        lines = [f"{'Value (ms)':>14} {'Percentile':>14} {'TotalCount':>10} {'1/(1-Percentile)':>16}", ""]
+        lines = [
+            f"{'Value (ms)':>14} {'Percentile':>14} {'TotalCount':>10} {'1/(1-Percentile)':>16}",
+            "",
+        ]
         if self.count:
             for share in _steps(self.count):
                 value = self.percentile(share)

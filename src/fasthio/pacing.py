@@ -52,12 +52,10 @@ class Backoff:
         """
         base = every if self.base is None else self.base
         cap = max(self.cap, every)
-        if base <= 0.0 or self.factor == 1.0:
-            return min(base, cap)
-        # as logarithms first: the power itself could overflow
-        if (failures - 1) * math.log(self.factor) >= math.log(cap / base):
+        try:
+            return float(min(cap, base * self.factor ** (failures - 1)))
+        except OverflowError:  # of the power alone
             return cap
-        return float(min(cap, base * self.factor ** (failures - 1)))
 
 
 @dataclass(frozen=True)
