@@ -49,6 +49,7 @@ class Engine(build_ext):
     def run(self) -> None:
         """Build all extensions; in mode auto a failure leaves the Python engine."""
         try:
+            self.force = self.force or MODE == "strict"  # what is up to date shows no warnings
             self.translate()
             super().run()
         except Exception as error:  # of Cython, of the compiler, of finding one: all mean no C
@@ -90,9 +91,9 @@ class PurePackage(build_py):
 
 
 def reason(error: BaseException) -> str:
-    """Give the first line of an error, short enough for one line."""
+    """Give the kind of an error and its first line, short enough for one line."""
     lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__)[:120]
+    return ": ".join([type(error).__name__, *lines[:1]])[:120]
 
 
 if MODE == "pure" or not Path("src/_parser.pyx").exists():

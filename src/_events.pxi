@@ -166,8 +166,6 @@ cdef class EventParser:
         self._ended = True
         self._raw = None
         self._size = -1
-        self._id = self._leid
-        self._name = ""
         self._shrink()
 
     cdef void _shrink(self) noexcept:

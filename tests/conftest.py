@@ -7,7 +7,6 @@ import os
 import shlex
 import shutil
 import sysconfig
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -52,11 +51,12 @@ def pytest_report_header() -> str:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what runs on each engine by itself, to tell it from what runs on the chosen one."""
     for item in items:
-        if "engine" in getattr(item, "fixturenames", ()):
+        names = getattr(item, "fixturenames", ())
+        if any(name == "engine" or name.endswith("_engine") for name in names):
             item.add_marker("engines")
 
 
 @pytest.fixture(scope="session", params=ENGINES)
-def engine(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
+def engine(request: pytest.FixtureRequest) -> ModuleType:
     """Give each engine's module in turn."""
-    yield importlib.import_module(MODULES[request.param])
+    return importlib.import_module(MODULES[request.param])

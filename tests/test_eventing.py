@@ -329,6 +329,15 @@ def test_mutated_cases(number: int, at: int, octet: bytes, gone: int, seed: int)
         assert run(module.EventParser, cut_up(octets, seed)) == whole
 
 
+def depth(error: BaseException) -> int:
+    """Count the frames of a traceback; those of compiled code count as one."""
+    frames = 0
+    trace = error.__traceback__
+    while trace is not None:
+        frames, trace = frames + 1, trace.tb_next
+    return frames
+
+
 # The engine's own rules -------------------------------------------------------------
 
 
@@ -353,16 +362,17 @@ def test_raw_keeps_an_unfinished_line_only(events_engine: ModuleType) -> None:
     assert parser.feed(raw, events) == 0
 
 
-def test_scanned_octets_are_not_scanned_again(events_engine: ModuleType) -> None:
+@pytest.mark.parametrize("end", [b"\n\n", b"\r\r", b"\n\r"])
+def test_scanned_octets_are_not_scanned_again(events_engine: ModuleType, end: bytes) -> None:
     """D78: a line end put where the engine has looked already is not seen."""
     parser = events_engine.EventParser()
     raw = bytearray(b"data: abc")
     events: list[dict[str, Any]] = []
     parser.feed(raw, events)
-    raw[5:7] = b"\n\n"
+    raw[5:7] = end
     raw += b"d"
     assert parser.feed(raw, events) == 0
-    assert raw == b"data:\n\nbcd"
+    assert raw == b"data:" + end + b"bcd"
 
 
 def test_python_engine_work_is_linear() -> None:
@@ -457,6 +467,7 @@ def test_error_is_sticky_until_reset(events_engine: ModuleType) -> None:
         with pytest.raises(EventError) as again:
             parser.feed(raw, events, eof)
         assert again.value is first.value is parser.error
+        assert depth(again.value) == 2  # the traceback does not grow
     assert len(raw) == 20
     assert not parser.ended
     parser.reset()
@@ -644,6 +655,13 @@ def test_D71_parseEventStream_begins_anew(source: type[eventing.EventSource]) ->
     assert next(es.parseEventStream()) is None
     assert [event["data"] for event in es.events] == ["a", "c"]
     assert (es.leid, es.bom) == ("4", "\ufeff")
+    es.close()
+    es.parse()
+    assert es.ended is True
+    es.closed = None
+    stream = es.parseEventStream()
+    assert next(stream) is None
+    assert es.ended is None
 
 
 def test_D72_leid_changes_at_dispatch(source: type[eventing.EventSource]) -> None:
@@ -728,11 +746,7 @@ def test_D77_fault_leaves_parse_each_time(source: type[eventing.EventSource]) ->
         with pytest.raises(httping.LineTooLong) as caught:
             es.parse()
         assert caught.value is es.error
-        frames = 0
-        trace = caught.value.__traceback__
-        while trace is not None:
-            frames, trace = frames + 1, trace.tb_next
-        assert frames < 8
+        assert depth(caught.value) < 8  # the traceback does not grow
     assert len(es.events) == 1
     assert es.ended is None
     es.reset()

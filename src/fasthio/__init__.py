@@ -7,6 +7,7 @@ a public name, so that `install(lazy=True)` may stand in a `.pth` file.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -95,6 +96,13 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__, *_MODULES})
 
 
-if os.environ.get("FASTHIO_ENGINE", "auto") not in ("", "auto"):
-    # an engine asked for by name that cannot be had is an error here, not in mid-flight
-    importlib.import_module(".engine", __name__)
+def _check_engine() -> None:
+    """Refuse an engine asked for by name that cannot be had, here and not in mid-flight."""
+    wanted = os.environ.get("FASTHIO_ENGINE") or "auto"
+    if wanted in ("auto", "py"):
+        return
+    if wanted != "c" or importlib.util.find_spec("._parser", __name__) is None:
+        importlib.import_module(".engine", __name__)  # raises, with the reason
+
+
+_check_engine()

@@ -200,8 +200,6 @@ class EventParser:
         self._raw = None
         self._data = []
         self._size = 0
-        self._id = self._leid
-        self._name = ""
 
     def _fail(self, code: str, at: int, near: bytes) -> None:
         """Note the error, `at` octets from the front of raw."""

@@ -8,6 +8,8 @@ valued framing fields are read, is in `syntax`, which both engines use.
 from __future__ import annotations
 
 import re
+from itertools import compress
+from operator import ne
 from typing import Any, Final, NoReturn
 
 from multidict import CIMultiDict, istr
@@ -39,10 +41,12 @@ _NO_BODY, _BY_LENGTH, _CHUNKED, _BY_CLOSE = range(len(FRAMINGS))
 _CR: Final = 0x0D
 _LF: Final = 0x0A
 _CRLF: Final = b"\r\n"
+_HEAD_END: Final = b"\r\n\r\n"
 _START: Final = b"HTTP/"
 #: The kinds of field the parser itself reads.
 _OTHER, _LENGTH, _CODING = range(3)
 _KINDS: Final = {"content-length": _LENGTH, "transfer-encoding": _CODING}
+_KIND_SIZES: Final = frozenset(map(len, _KINDS))
 _TOKEN_CLASS: Final = re.escape(bytes(sorted(TOKEN)).decode("ascii"))
 #: status line: version, status, reason (RFC 9112 4)
 _STATUS_LINE: Final = re.compile(
@@ -53,8 +57,48 @@ _FIELD: Final = re.compile(rf"([{_TOKEN_CLASS}]+):([\t\x20-\x7e\x80-\xff]*)")
 _CHUNK_LINE: Final = re.compile(rb"0*([0-9A-Fa-f]{1,16})")
 #: A head longer than this goes line by line; so the line cache stays small.
 _QUICK_HEAD: Final = 8192
+#: Places of the lines of a head among its fields; the status line is -1.
+_PLACES: Final = range(-1, _QUICK_HEAD)
 #: Longest chunk that is gathered with others before it is put into the body.
 _GATHER: Final = 16384
+
+
+#: Objects of field names made before, in every spelling met; bounded.
+_names: dict[str, str] = {}
+_copies: dict[Any, Any] = {}
+
+
+def _name_of(name: str) -> str:
+    """Give the object of a field name: an istr keeps its folded name."""
+    known = _names.get(name)
+    if known is None:
+        known = istr(name)
+        if len(_names) < 512 and len(name) < 64:
+            _names[name] = known
+    return known
+
+
+def _field_of(line: str) -> tuple[str, str] | None:
+    """Read a field line that is right (RFC 9112 5); None where it is not, or is folded."""
+    name, colon, value = line.partition(":")
+    # printable ASCII is field content and cheap to see; all else is left to the pattern
+    if name in _names and value.isascii() and value.isprintable():
+        return (_names[name], value.strip(" ")) if colon else None
+    match = _FIELD.fullmatch(line)
+    return None if match is None else (_name_of(match[1]), match[2].strip(" \t"))
+
+
+def _copier_of(mapping: Any) -> Any:
+    """Give the `copy` of a multidict type where it copies to the same type, else None."""
+    if mapping not in _copies:
+        copy = None
+        if isinstance(mapping, type) and issubclass(mapping, CIMultiDict):
+            if mapping.copy is CIMultiDict.copy and type(mapping().copy()) is mapping:
+                copy = CIMultiDict.copy
+        if len(_copies) > 64:
+            return copy
+        _copies[mapping] = copy
+    return _copies[mapping]
 
 
 class ResponseParser:
@@ -63,7 +107,14 @@ class ResponseParser:
     def __init__(self, *, limits: Limits | None = None, mapping: type[Any] | None = None) -> None:
         self.limits = LIMITS if limits is None else limits
         self.mapping: type[Any] = CIMultiDict if mapping is None else mapping
-        self._known: dict[str, tuple[str, str, int]] = {}
+        self._copy = _copier_of(self.mapping)
+        # the template: the last head that came in one piece
+        self._lines: list[str] = []
+        self._pairs: list[tuple[str, str]] = []
+        self._kinds: list[tuple[int, int]] = []  # index and kind of framing fields
+        self._singles: list[bool] = []  # no other field of the head has this name
+        self._status: tuple[Any, ...] = ()
+        self._kept: Any = None  # its headers, kept to be copied; None before it came twice
         self.start()
 
     def start(self, method: str = "GET") -> None:
@@ -241,22 +292,22 @@ class ResponseParser:
         self._values: list[str] = []
         self._kind = _OTHER
         self._field_at = 0
-        self._codings: list[str] = []
+        self._codings: str | None = None
         self._coding_at = 0
         self._length = -1
-        self._length_fault = ("", 0, b"")
+        self._length_fault: tuple[str, int, bytes] | None = None
 
     def _head(self, rx: bytearray, pos: int) -> int:
         """Take lines up to the end of the final head."""
         while self._state == _START_LINE:
+            if not self._scanned:
+                line = self._quick_head(rx, pos)
+                if line:
+                    return line
             line = self._start_line(rx, pos)
             if line < 0:
                 return pos
             pos = line
-        if self._count == 0 and self._name is None and not self._scanned:
-            end = self._quick_fields(rx, pos)
-            if end:
-                return end
         mapping = None if self._interim else self.headers
         while True:
             most = max(0, self.limits.head - (self.consumed - self._section))
@@ -290,27 +341,35 @@ class ResponseParser:
         if lf < 0:
             return -1
         end = lf - (rx[lf - 1] == _CR)
-        match = _STATUS_LINE.fullmatch(rx[pos:end].decode("iso-8859-1"))
-        if match is None:
+        if not self._status_line(rx[pos:end].decode("iso-8859-1")):
             line = bytes(rx[pos:end])
             fault = status_line_fault(line)
             assert fault is not None
             self._fail(fault[0], self.consumed + fault[1], line[fault[1] :])
-        status = int(match[2])
-        self._interim = 100 <= status < 200 and status != 101  # RFC 9110 15.2
         if self._interim:
             self.interims += 1
             if self.interims > self.limits.interims:
                 self._fail("too-many-interims", self.consumed, rx[pos:end])
         else:
-            # 0.9 and 1.0 are 1.0; a higher minor version is 1.1 to us (RFC 9110 2.5)
-            self.version = (1, 0) if match[1] in ("1.0", "0.9") else (1, 1)
-            self.status = status
-            self.reason = (match[3] or "").strip(" \t")
             self.headers = self.mapping()
         self._state = _FIELD_LINE
         self.consumed += lf + 1 - pos
         return lf + 1
+
+    def _status_line(self, line: str) -> bool:
+        """Read a status line that is right (RFC 9112 4); False where it is not."""
+        match = _STATUS_LINE.fullmatch(line)
+        if match is None:
+            return False
+        version, digits, reason = match.groups()
+        status = int(digits)
+        self._interim = 100 <= status < 200 and status != 101  # RFC 9110 15.2
+        if not self._interim:
+            # 0.9 and 1.0 are 1.0; a higher minor version is 1.1 to us (RFC 9110 2.5)
+            self.version = (1, 0) if version in ("1.0", "0.9") else (1, 1)
+            self.status = status
+            self.reason = (reason or "").strip(" \t")
+        return True
 
     def _empty_line(self, rx: bytearray, pos: int, size: int) -> int:
         """Take an empty line before the status line (RFC 9112 2.2)."""
@@ -321,45 +380,106 @@ class ResponseParser:
         self.consumed += size
         return pos + size
 
-    def _quick_fields(self, rx: bytearray, pos: int) -> int:
-        """Take all fields at once where they are whole, plain and small; 0 where they are not."""
+    def _quick_head(self, rx: bytearray, pos: int) -> int:
+        """Take a final head at once where it is whole, plain and small; 0 where it is not.
+
+        The last head is kept as a template: lines that are the same again need not
+        be looked at, and headers with the same names are a copy of the last ones.
+        """
         limits = self.limits
-        room = min(_QUICK_HEAD, limits.line, max(0, limits.head - (self.consumed - self._section)))
-        stop = rx.find(b"\r\n\r\n", pos, pos + room)
-        if stop < 0 or self._interim:
+        room = min(_QUICK_HEAD, limits.line, limits.head - (self.consumed - self._section))
+        stop = rx.find(_HEAD_END, pos, pos + max(0, room))
+        if stop < 0:
             return 0
         lines = rx[pos:stop].decode("iso-8859-1").split("\r\n")
-        if len(lines) > limits.fields:
+        if len(lines) > limits.fields + 1:
             return 0
-        size = stop + 4 - pos
-        known = self._known
-        fields = []
-        fresh = False
-        for line in lines:
-            field = known.get(line)
-            if field is None:
-                match = _FIELD.fullmatch(line)
-                if match is None:
-                    return 0  # folded, ended by LF alone, or wrong: line by line
-                fresh = True
-                name = match[1]
-                field = (istr(name), match[2].strip(" \t"), _KINDS.get(name.lower(), _OTHER))
-            fields.append(field)
-        if fresh:
-            # the next head will repeat most of these lines; keep those of one head
-            self._known = dict(zip(lines, fields, strict=True))
-        add = self.headers.add
-        offset = self.consumed
-        for line, field in zip(lines, fields, strict=True):
-            name, value, kind = field
-            add(name, value)
-            if kind:
-                self._framing_field(kind, value, offset)
-            offset += len(line) + 2
-        self._count = len(lines)
-        self.consumed += size
+        last = self._lines
+        if last and lines[0] == last[0]:
+            self.version, self.status, self.reason = self._status
+        elif not self._status_line(lines[0]):
+            return 0
+        elif self._interim:
+            self._interim = False
+            return 0
+        if not (len(lines) == len(last) and self._quick_same(lines)):
+            if not self._quick_fields(lines):
+                # folded, ended by LF alone, or wrong: line by line
+                self.version = self.status = self.reason = self.headers = None
+                return 0
+        self._count = len(lines) - 1
+        self.consumed += stop + 4 - pos
+        self._state = _FIELD_LINE
         self._end_head()
-        return pos + size
+        return stop + 4
+
+    def _quick_same(self, lines: list[str]) -> bool:
+        """Make the headers from the template's, where the names are the same."""
+        last, pairs = self._lines, self._pairs
+        fresh = {}
+        for index in compress(_PLACES, map(ne, lines, last)):
+            if index >= 0:
+                field = _field_of(lines[index + 1])
+                if field is None or field[0] != pairs[index][0] or not self._singles[index]:
+                    return False
+                fresh[index] = field
+        if self._kept is None:
+            if self._copy is None or len(fresh) == len(pairs):
+                return False
+            self._kept = self.mapping(pairs)
+        headers = self._copy(self._kept)
+        for name, value in fresh.values():
+            headers[name] = value
+        self.headers = headers
+        for index, kind in self._kinds:
+            self._quick_framing(lines, index, kind, fresh.get(index, pairs[index])[1])
+        return True
+
+    def _quick_fields(self, lines: list[str]) -> bool:
+        """Make the headers field by field, and a template of the head; False if it is not plain."""
+        last, old = self._lines, self._pairs
+        pairs = []
+        kinds = []
+        for index in range(1, len(lines)):
+            line = lines[index]
+            if index < len(last) and line == last[index]:
+                pair: tuple[str, str] | None = old[index - 1]
+            else:
+                pair = _field_of(line)
+            if pair is None:
+                return False
+            if len(pair[0]) in _KIND_SIZES:
+                kind = _KINDS.get(pair[0].lower())
+                if kind:
+                    kinds.append((index - 1, kind))
+            pairs.append(pair)
+        if self._copy is None:
+            self.headers = self.mapping()
+            for name, value in pairs:
+                self.headers.add(name, value)
+        else:
+            self.headers = self.mapping(pairs)
+        names = [pair[0] for pair in pairs]
+        if names != [pair[0] for pair in old]:
+            self._kept = None
+            self._singles = [True] * len(names)
+            if len(set(names)) < len(names) or len({name.lower() for name in names}) < len(names):
+                folded = [name.lower() for name in names]
+                self._singles = [folded.count(name) == 1 for name in folded]
+        elif self._copy is not None:
+            self._kept = self._copy(self.headers)
+        self._lines, self._pairs, self._kinds = lines, pairs, kinds
+        self._status = (self.version, self.status, self.reason)
+        for index, kind in kinds:
+            self._quick_framing(lines, index, kind, pairs[index][1])
+        return True
+
+    def _quick_framing(self, lines: list[str], index: int, kind: int, value: str) -> None:
+        if kind == _LENGTH and self._length < 0 and len(value) <= 18 and value.isdecimal():
+            self._length = int(value)
+            return
+        offset = self.consumed + sum(map(len, lines[: index + 1])) + 2 * (index + 1)
+        self._framing_field(kind, value, offset)
 
     def _field_line(self, rx: bytearray, pos: int, lf: int, mapping: Any) -> bool:
         """Take one line of a head or trailer section; True if it ends the section."""
@@ -411,11 +531,13 @@ class ResponseParser:
     def _framing_field(self, kind: int, value: str, offset: int) -> None:
         """Note what a field says about the body; faults count when the head is complete."""
         if kind == _CODING:
-            if not self._codings:
+            if self._codings is None:
                 self._coding_at = offset
-            self._codings.append(value)
+                self._codings = value
+            else:
+                self._codings += ", " + value
             return
-        if self._length_fault[0]:
+        if self._length_fault is not None:
             return
         length, code = length_of(value)
         if not code and self._length not in (-1, length):
@@ -445,19 +567,18 @@ class ResponseParser:
             or (self.method == "CONNECT" and status < 300)
         ):
             framing = _NO_BODY
-        elif self._codings:
+        elif self._codings is not None:
             # 6.3 (3), (4): Transfer-Encoding overrides Content-Length
-            value = ", ".join(self._codings)
-            self.codings, chunked, code = codings_of(value)
+            self.codings, chunked, code = codings_of(self._codings)
             if code:
-                self._fail(code, self._coding_at, value.encode("iso-8859-1"))
-            self.conflicted = self._length >= 0 or bool(self._length_fault[0])
+                self._fail(code, self._coding_at, self._codings.encode("iso-8859-1"))
+            self.conflicted = self._length >= 0 or self._length_fault is not None
             # HTTP/1.0 has no chunked coding (6.1): read until close
             if chunked and self.version == (1, 1):
                 framing = _CHUNKED
             elif chunked:
                 self.codings += ("chunked",)
-        elif self._length_fault[0]:
+        elif self._length_fault is not None:
             # 6.3 (5): the framing is invalid
             self._fail(*self._length_fault)
         elif self._length >= 0:
@@ -488,8 +609,11 @@ class ResponseParser:
         """Take octets of a body or chunk whose size is known."""
         count = min(self._left, len(rx) - pos)
         if count:
-            with memoryview(rx) as view:
-                self.body += view[pos : pos + count]
+            if count < _GATHER:
+                self.body += rx[pos : pos + count]
+            else:
+                with memoryview(rx) as view:
+                    self.body += view[pos : pos + count]
             self.consumed += count
             self._taken += count
             self._left -= count

@@ -26,6 +26,8 @@ USAGE: Final = 2
 
 RUN_USAGE: Final = "fasthio run [-h] PROGRAM [ARGS ...]\n       fasthio run -m MODULE [ARGS ...]"
 
+RUN_HELP: Final = "Run a program as Python does, with fasthio's client in the place of hio's."
+
 #: What `info` looks for beyond hio.
 OPTIONAL: Final = ("rich", "prometheus-client", "orjson", "brotli", "zstandard")
 
@@ -54,7 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return command(options)
     except UsageError as error:
-        options.parser.error(str(error))
+        print(
+            f"{options.parser.format_usage()}{options.parser.prog}: error: {error}", file=sys.stderr
+        )
+        return USAGE
     except BrokenPipeError:
         # whoever read our output has enough; keep Python from complaining at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -259,7 +264,7 @@ def _carry_out(plan: PollPlan, json_path: str | None) -> int:
             pollcore.poll(plan, report, view.refresh)
         except KeyboardInterrupt:
             pass  # polls under way are dropped; the rest is summed up
-        except ValueError as error:
+        except pollcore.PlanError as error:
             raise UsageError(str(error)) from error
         finally:
             view.close()
@@ -285,28 +290,23 @@ def _open_json(path: str | None) -> Iterator[TextIO | None]:
 def _run(arguments: list[str]) -> int:
     from .running import ProgramError, run_module, run_script
 
-    wrong = None
-    if arguments[:1] in (["-h"], ["--help"]):
-        print(f"usage: {RUN_USAGE}\n\nRun a program with fasthio's client in the place of hio's.")
-        return OK
     try:
-        if arguments[:1] == ["-m"]:
-            if len(arguments) > 1:
-                run_module(arguments[1], arguments[2:])
-                return OK
-            wrong = "argument -m: expected a module"
-        elif arguments[:1] == ["--"] or (arguments and not arguments[0].startswith("-")):
-            rest = arguments[1:] if arguments[0] == "--" else arguments
-            if rest:
-                run_script(rest[0], rest[1:])
-                return OK
-            wrong = "no program given"
+        if arguments[:1] in (["-h"], ["--help"]):
+            print(f"usage: {RUN_USAGE}\n\n{RUN_HELP}")
+        elif arguments[:1] == ["-m"]:
+            if len(arguments) == 1:
+                raise ProgramError("argument -m: expected a module")
+            run_module(arguments[1], arguments[2:])
+        elif not arguments:
+            raise ProgramError("no program given")
+        elif arguments[0].startswith("-"):
+            raise ProgramError(f"no such option: {arguments[0]}")
         else:
-            wrong = f"unknown option: {arguments[0]}" if arguments else "no program given"
+            run_script(arguments[0], arguments[1:])
     except ProgramError as error:
-        wrong = str(error)
-    print(f"usage: {RUN_USAGE}\nfasthio run: error: {wrong}", file=sys.stderr)
-    return USAGE
+        print(f"usage: {RUN_USAGE}\nfasthio run: error: {error}", file=sys.stderr)
+        return USAGE
+    return OK
 
 
 def _info(options: argparse.Namespace) -> int:

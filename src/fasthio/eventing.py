@@ -179,10 +179,12 @@ class EventSource(httping.EventSource):  # type: ignore[misc]  # hio has no type
         """Feed the engine once."""
         if not self.raw and not self.closed:
             return
+        if not self.dictable:
+            self.engine.feed(self.raw, self.events, bool(self.closed))
+            return
         count = self.engine.count
         try:
             self.engine.feed(self.raw, self.events, bool(self.closed))
         finally:  # an event before the fault is as good as any
-            if self.dictable:
-                for event in islice(reversed(self.events), self.engine.count - count):
-                    event["data"] = _decode(event["data"])
+            for event in islice(reversed(self.events), self.engine.count - count):
+                event["data"] = _decode(event["data"])

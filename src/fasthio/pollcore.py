@@ -20,13 +20,17 @@ from hio.help import Hict
 
 from .clienting import Client, ClientDoer
 
-__all__ = ["PollPlan", "PollResult", "check_url", "poll"]
+__all__ = ["PlanError", "PollPlan", "PollResult", "check_url", "poll"]
 
 #: Longest sleep between two cycles in seconds: bounds how late a result is shown.
 NAP: Final = 0.05
 
 #: Made anew for each sleep; poll(2) makes that cheap, epoll would not.
 _Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
+
+
+class PlanError(ValueError):
+    """Tell that a URL, or what is to be sent to it, cannot be sent."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,7 @@ def poll(
         report: called with each result, in the order the polls end.
         refresh: called at least every 0.05 s, to redraw what is shown.
     Raises:
-        ValueError: a URL, the method or a header cannot be sent; nothing was polled.
+        PlanError: a URL, the method or a header cannot be sent.
         KeyboardInterrupt: passed on; polls under way are then dropped and not reported.
     """
     start = time.monotonic()
@@ -223,6 +227,8 @@ class PollDoer(doing.Doer):  # type: ignore[misc]  # hio has no types
             client.service()  # send at once, not in the next cycle
         except OSError as error:  # the name has no address, or there are no sockets left
             self._fail("unresolved" if _is_unresolved(error) else "socket", str(error))
+        except ValueError as error:
+            raise PlanError(f"{self.url} cannot be polled: {error}") from error
 
     def _connect(self) -> None:
         self.client = Client(

@@ -177,10 +177,10 @@ class Table:
         from rich.text import Text
 
         table = RichTable(box=box.SIMPLE_HEAD)
-        table.add_column("URL", overflow="fold")
+        table.add_column("URL", no_wrap=True)
         for title in ("polls", "failed", "octets", "p50", "p95"):
-            table.add_column(title, justify="right")
-        table.add_column("last")
+            table.add_column(title, justify="right", no_wrap=True)
+        table.add_column("last")  # the one to be folded where the terminal is narrow
         for url, tally in self.totals.each.items():
             last = tally.last
             bad = last is not None and last.failure is not None

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from functools import lru_cache
 from typing import Any
 
 from hio.core.http import httping
 from hio.help import Hict
+from multidict import istr
 
 from .engine import ResponseParser
 from .errors import ParseError, Reason
@@ -24,7 +26,33 @@ __all__ = ["REDIRECTS", "Respondent"]
 #: Statuses that make a response a redirect (RFC 9110 15.4). hio: D26, 308 is one too.
 REDIRECTS = frozenset((300, 301, 302, 303, 307, 308))
 
+_ENCODING = "ISO-8859-1"
+# looked up in every response: an istr keeps its folded name
+_CONNECTION = istr("Connection")
+_CONTENT_TYPE = istr("Content-Type")
+_KEEP_ALIVE = istr("Keep-Alive")
+_PROXY_CONNECTION = istr("Proxy-Connection")
+
 _decode = json.JSONDecoder().decode
+
+
+@lru_cache(maxsize=256)  # servers send few media types, over and over
+def _media_of(content_type: str) -> tuple[bool, bool, str]:
+    """Read a Content-Type: is it JSON, an event stream, and its charset (RFC 9110 8.3)."""
+    media, *parameters = content_type.split(";")
+    media = media.lower()
+    encoding = _ENCODING
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset":
+            encoding = value.strip().strip('"')  # hio: D29
+    return ("application/json" in media, "text/event-stream" in media, encoding)
+
+
+@lru_cache(maxsize=256)
+def _options_of(connection: str) -> frozenset[str]:
+    """Read a Connection field value: its options, in lower case (RFC 9110 7.6.1)."""
+    return frozenset(option.strip(" \t").lower() for option in connection.split(","))
 
 
 class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
@@ -127,28 +155,33 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
         Args:
             msg: buffer to parse from; None for the present one.
         """
+        if msg is not None:
+            self.msg = msg
         self.closed = False
         self._begun = False
         self._given = False
-        super().makeParser(msg=msg)
-        self._own = self.parser
+        own = self._own
+        if self.parser is not None and self.parser is not own:
+            self.parser.close()
+        if own is None:
+            # one that nobody drove by hand is as good as new
+            own = self._own = self.parseMessage()
+        self.parser = own
 
     def checkPersisted(self) -> None:
         """Set `persisted`: may the connection stay open after this response (RFC 9112 9.3)."""
-        get = self.headers.getall
-        options = {
-            option.strip(" \t").lower()
-            for value in get("connection", ())
-            for option in value.split(",")
-        }
+        headers = self.headers
+        options: frozenset[str] = frozenset()
+        for value in headers.getall(_CONNECTION, ()):
+            options |= _options_of(value)
         if self.version == (1, 1):
             self.persisted = "close" not in options and (self.chunked or self.length is not None)
         elif self.version == (1, 0):
             self.persisted = bool(
                 self.evented
-                or self.headers.get("keep-alive")
+                or headers.get(_KEEP_ALIVE)
                 or "keep-alive" in options
-                or "keep-alive" in self.headers.get("proxy-connection", "").lower()
+                or "keep-alive" in headers.get(_PROXY_CONNECTION, "").lower()
             )
 
     # generators, as programs that drive the parser by hand know them
@@ -160,6 +193,7 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
             None while octets are missing, True when the message has ended,
             well or with `errored` and `error` set.
         """
+        self._own = None
         self._begin()
         while not (self.started or self.closed):
             if self.msg:
@@ -174,7 +208,8 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
                     yield None
         except ParseError as error:
             self._fail(error)
-        self._end()
+        self.ended = True
+        self.started = False
         yield True
 
     def parseHead(self) -> Generator[bool | None, None, None]:
@@ -247,19 +282,26 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
         if parser is not self._own or not self._direct:
             super().parse()
             return
+        msg = self.msg
+        engine = self.engine
         if not self._begun:
             self._begin()
-            self.engine.start(self.method)
-            self.body = self.engine.body
-        if not self.msg:
-            if not self.closed:
-                return
-        else:
+            engine.start(self.method)
+        if msg:
             self.started = True
-        engine = self.engine
+        elif not self.closed:
+            return
         try:
-            self._consume(engine.parse)
-            if engine.headed and not self.headed:
+            before = engine.consumed
+            try:
+                count = engine.parse(msg, self.closed)
+            except ParseError:
+                count = engine.consumed - before
+                raise
+            finally:
+                del msg[:count]
+            self.body = engine.body
+            if not self.headed and engine.headed:
                 self._publish()
             if self.evented:
                 self._parse_events()
@@ -268,7 +310,8 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
             self._publish_body()
         except ParseError as error:
             self._fail(error)
-        self._end()
+        self.ended = True
+        self.started = False
         self.parser = None
 
     def dictify(self) -> None:
@@ -302,20 +345,17 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
         self.parms = None
         self.trails = None
         self.jsoned = None
-        self.encoding = "ISO-8859-1"
+        self.encoding = _ENCODING
         self.eventSource = None
 
-    def _consume(self, step: Any) -> None:
+    def _consume(self, step: Callable[[bytearray, bool], int]) -> None:
         """Let the engine take octets from the front of `msg`, and delete them once."""
-        msg = self.msg
         engine = self.engine
         before = engine.consumed
         try:
-            step(msg, self.closed)
+            step(self.msg, self.closed)
         finally:
-            count = engine.consumed - before
-            if count:
-                del msg[:count]
+            del self.msg[: engine.consumed - before]
 
     def _publish(self) -> None:
         """Give the head its hio names."""
@@ -323,37 +363,27 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
         self._given = True
         self.headed = True
         self.version = engine.version
-        self.status = self.code = engine.status
+        self.status = self.code = status = engine.status
         self.reason = engine.reason
         headers = self.headers = engine.headers
+        self.length = engine.length
         self.chunked = engine.framing == "chunked"
-        self.length = engine.length if not self.chunked else None
-        content_type = headers.get("content-type")
+        if self.chunked:
+            self.length = None
+            self.parms = engine.extensions
+        content_type = headers.get(_CONTENT_TYPE)
         if content_type:
-            self._publish_type(content_type)
+            self.jsoned, self.evented, self.encoding = _media_of(content_type)
+            if self.evented:
+                self.body = engine.body
+                self.eventSource = EventSource(
+                    raw=self.body, events=self.events, dictable=self.dictable
+                )
         self.checkPersisted()
-        if self.status in REDIRECTS:
+        if status in REDIRECTS:
             self.redirectant = True
         elif self.redirectant:
             self.redirectant = False
-        if self.chunked:
-            self.parms = engine.extensions
-
-    def _publish_type(self, content_type: str) -> None:
-        """Read the media type: an event stream, JSON, and the charset (RFC 9110 8.3)."""
-        media, _, parameters = content_type.partition(";")
-        media = media.lower()
-        self.jsoned = "application/json" in media
-        self.evented = "text/event-stream" in media
-        if parameters:
-            for parameter in parameters.split(";"):
-                name, _, value = parameter.partition("=")
-                if name.strip().lower() == "charset":
-                    self.encoding = value.strip().strip('"')  # hio: D29
-        if self.evented:
-            self.eventSource = EventSource(
-                raw=self.body, events=self.events, dictable=self.dictable
-            )
 
     def _parse_events(self) -> None:
         """Let the event source take whole lines out of the body."""
@@ -367,13 +397,14 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
             self.leid = source.leid
 
     def _publish_body(self) -> None:
+        """Give what is known at the end of the body its hio names."""
         engine = self.engine
-        self.length = engine.length if not self.evented else len(self.body)
+        self.length = len(self.body) if self.evented else engine.length
         self.trails = engine.trailers
         self.bodied = True
         self._given = False
-        self.reusable = bool(
-            self.persisted
+        self.reusable = (
+            bool(self.persisted)
             and not self.closed
             and not engine.conflicted
             and engine.framing != "close"
@@ -389,11 +420,8 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
         self.status = self.code = engine.status
         self.reason = engine.reason
         self.headers = Hict() if engine.headers is None else engine.headers
+        self.body = engine.body
         self.errored = True
         self.error = Reason.of(error)
         self.fault = error
         self.reusable = False
-
-    def _end(self) -> None:
-        self.ended = True
-        self.started = False

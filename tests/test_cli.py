@@ -1,0 +1,299 @@
+"""cli: arguments, exit statuses and output of the command."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fasthio
+from fasthio import cli, demo, pollcore
+from fasthio.pollcore import PollPlan
+
+
+@pytest.fixture(scope="module")
+def root() -> Iterator[str]:
+    """Give the root of a server that answers."""
+    with demo.serving() as root:
+        yield root
+
+
+@pytest.fixture
+def nobody() -> str:
+    """Give a URL that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return f"http://127.0.0.1:{listener.getsockname()[1]}/"
+
+
+def command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "fasthio", *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        **options,
+    )
+
+
+@pytest.fixture
+def plans(monkeypatch: pytest.MonkeyPatch) -> list[PollPlan]:
+    """Take the plans that the command makes instead of carrying them out."""
+    taken: list[PollPlan] = []
+    monkeypatch.setattr(pollcore, "poll", lambda plan, report, refresh: taken.append(plan))
+    return taken
+
+
+# poll ---------------------------------------------------------------------------
+
+
+def test_poll(root: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["poll", root + "/json", "--count", "2", "--every", "0"]) == 0
+    captured = capsys.readouterr()
+    lines = captured.out.splitlines()
+    assert captured.err == ""
+    assert all(f"{root}/json 200 OK, " in line for line in lines[:2])
+    assert lines[2].startswith("requests  2 in ")
+    assert lines[3] == "failures  0"
+    assert lines[4].startswith("octets    ")
+    assert lines[5].startswith("latency   p50 ")
+    assert lines[6] == f"engine    {fasthio.ENGINE}"
+    assert len(lines) == 7
+
+
+def test_poll_that_fails(root: str, nobody: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["poll", root + "/json", nobody, root + "/x", "--timeout", "5"]) == 1
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert f"{nobody} FAILED refused: " in captured.out
+    assert f"{root}/x FAILED 404 Not Found, " in captured.out
+    assert "failures  2 (refused 1, status-404 1)" in captured.out or (
+        "failures  2 (status-404 1, refused 1)" in captured.out
+    )
+
+
+def test_poll_as_a_process(root: str, nobody: str) -> None:
+    done = command("poll", root + "/json", "-h")
+    assert done.returncode == 0
+    done = command("poll", root + "/json")
+    assert (done.returncode, done.stderr) == (0, "")
+    done = command("poll", nobody, "--timeout", "5")
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_json_lines(root: str, nobody: str, tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    arguments = ["poll", root + "/json", nobody, "--timeout", "5", "--json", str(path)]
+    assert cli.main([*arguments, "--count", "2", "--every", "0.01"]) == 1
+    results = [json.loads(line) for line in path.read_text().splitlines()]
+    good = [result for result in results if result["url"] == root + "/json"]
+    bad = [result for result in results if result["url"] == nobody]
+    assert (len(good), len(bad)) == (2, 2)
+    assert all(result["status"] == 200 and result["failure"] is None for result in good)
+    assert all(result["status"] is None and result["failure"] == "refused" for result in bad)
+
+
+def test_json_on_standard_output(root: str) -> None:
+    done = command("poll", root + "/json", "--json", "-")
+    assert json.loads(done.stdout)["status"] == 200
+    assert "failures  0" in done.stderr
+
+
+def test_arguments_make_the_plan(plans: list[PollPlan]) -> None:
+    url = "http://127.0.0.1:1/"
+    arguments = "--every 0.5 --count 3 --method post --timeout 2 --header".split()
+    assert cli.main(["poll", url, *arguments, "A: b", "--header", "C:d:e "]) == 0
+    assert plans == [
+        PollPlan(
+            urls=(url,),
+            every=0.5,
+            count=3,
+            method="POST",
+            headers=(("A", "b"), ("C", "d:e")),
+            timeout=2.0,
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "count"),
+    [([], 1), (["--every", "2"], None), (["--every", "2", "--count", "4"], 4)],
+)
+def test_default_count(plans: list[PollPlan], arguments: list[str], count: int | None) -> None:
+    cli.main(["poll", "http://127.0.0.1:1/", *arguments])
+    assert plans[0].count == count
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaints"),
+    [
+        (["poll"], ["URL"]),
+        (["poll", "example.org"], ["URL", "'example.org'"]),
+        (["poll", "http://x:y/"], ["URL", "'http://x:y/'"]),
+        (["poll", "http://a..b/"], ["http://a..b/"]),
+        (["poll", "http://x/", "--every", "-1"], ["--every", "-1"]),
+        (["poll", "http://x/", "--every", "soon"], ["--every", "'soon'"]),
+        (["poll", "http://x/", "--every", "nan"], ["--every", "'nan'"]),
+        (["poll", "http://x/", "--count", "0"], ["--count", "'0'"]),
+        (["poll", "http://x/", "--count", "1.5"], ["--count", "'1.5'"]),
+        (["poll", "http://x/", "--timeout", "0"], ["--timeout", "0"]),
+        (["poll", "http://x/", "--timeout", "inf"], ["--timeout", "'inf'"]),
+        (["poll", "http://x/", "--method", "GE T"], ["--method", "'GE T'"]),
+        (["poll", "http://x/", "--method", ""], ["--method", "''"]),
+        (["poll", "http://x/", "--header", "no colon"], ["--header", "'no colon'"]),
+        (["poll", "http://x/", "--header", "a b: c"], ["--header", "'a b: c'"]),
+        (["poll", "http://x/", "--header", "a: b\r\nc: d"], ["--header", "value of a"]),
+        (["poll", "http://x/", "--header", "a: \u20ac"], ["--header", "value of a"]),
+        (["poll", "http://x/", "--json", "/nowhere/at/all"], ["--json", "/nowhere/at/all"]),
+        (["poll", "http://x/", "--colour"], ["--colour"]),
+        (["demo", "--duration", "0"], ["--duration", "0"]),
+        (["look"], ["look"]),
+        ([], ["COMMAND"]),
+    ],
+)
+def test_usage_errors(
+    arguments: list[str], complaints: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        status = cli.main(arguments)
+    except SystemExit as error:  # how argparse refuses
+        assert isinstance(error.code, int)
+        status = error.code
+    assert status == 2
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "error: " in last
+    for complaint in complaints:
+        assert complaint in last
+
+
+def test_interrupt_ends_with_the_summary(
+    root: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def poll(plan: PollPlan, report: Any, refresh: Any) -> None:
+        report(pollcore.PollResult(plan.urls[0], 0.0, latency=0.1, status=200))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pollcore, "poll", poll)
+    assert cli.main(["poll", root]) == 0
+    assert "requests  1 in " in capsys.readouterr().out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signal there")
+def test_interrupt_of_a_process(root: str) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fasthio", "poll", root + "/json", "--every", "0.01"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    first = process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert "200 OK" in first
+    assert "failures  0" in out
+    assert (process.returncode, err) == (0, "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such terminals there")
+def test_live_table_on_a_terminal(root: str) -> None:
+    import pty
+
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fasthio", "poll", root + "/json", "--count", "3", "--every", "0"],
+        stdin=subprocess.DEVNULL,
+        stdout=slave,
+        stderr=slave,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "120", "LINES": "30"},
+    )
+    os.close(slave)
+    shown = b""
+    try:
+        while octets := os.read(master, 65536):
+            shown += octets
+    except OSError:  # how Linux tells that the other end is closed
+        pass
+    os.close(master)
+    assert process.wait(60) == 0
+    assert b"polls" in shown
+    assert b"requests  3 in " in shown
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes differ there")
+def test_a_reader_that_has_enough_is_no_traceback(root: str) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fasthio", "poll", root + "/json", "--every", "0"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    err = process.stderr.read()
+    process.stderr.close()
+    assert (process.wait(60), err) == (1, b"")
+
+
+# demo, info, version --------------------------------------------------------------
+
+
+def test_demo(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["demo", "--duration", "0.2", "--every", "0.1"]) == 0
+    out = capsys.readouterr().out
+    for path in demo.PATHS:
+        assert f"{path} 200 OK" in out
+    assert "failures  0" in out
+
+
+def test_info() -> None:
+    done = command("info")
+    assert (done.returncode, done.stderr) == (0, "")
+    words = {line.split()[0]: line for line in done.stdout.splitlines() if line[:1] != " "}
+    assert words["fasthio"].split()[1] == fasthio.__version__
+    assert words["engine"].split()[1] == fasthio.ENGINE
+    assert words["hio"].split()[1] == metadata.version("hio")
+    assert words["Python"].split()[2] == platform.python_version()
+    assert platform.platform() in words["platform"]
+
+
+def test_info_tells_why_not_c() -> None:
+    done = command("info", env={**os.environ, "FASTHIO_ENGINE": "py"})
+    assert "engine     py" in done.stdout
+    assert "asked for by FASTHIO_ENGINE=py" in done.stdout
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"fasthio {fasthio.__version__}\n"
+
+
+def test_console_script_is_the_same_command() -> None:
+    (script,) = metadata.distribution("fasthio").entry_points.select(
+        group="console_scripts", name="fasthio"
+    )
+    assert script.load() is cli.main
+
+
+def test_help_names_every_command() -> None:
+    done = command("--help")
+    assert done.returncode == 0
+    for name in ("poll", "demo", "run", "info"):
+        assert f"\n    {name} " in done.stdout
