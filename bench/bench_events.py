@@ -4,8 +4,8 @@
 
 All run in one process, one after the other in each round; the medians of the
 rounds are shown, in microseconds an event. Each peer gets the same octets cut
-the same way and makes one object an event with id, name and data as text. A
-peer that is not installed is left out and named.
+the same way and makes one object an event with id, name and data as text, let go
+of after its piece. A peer that is not installed is left out and named.
 """
 
 from __future__ import annotations
@@ -53,10 +53,13 @@ def run_source(source: Any, pieces: Sequence[bytes]) -> int:
     events: deque[dict[str, Any]] = deque()
     raw = bytearray()
     es = source(raw=raw, events=events)
+    count = 0
     for piece in pieces:
         raw += piece
         es.parse()
-    return len(events)
+        count += len(events)
+        events.clear()
+    return count
 
 
 def ours(engine: str) -> Peer:
@@ -81,17 +84,15 @@ def httpx_sse() -> Peer:
         decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         lines = decoders.SSELineDecoder()
         decoder = decoders.SSEDecoder()
-        events = []
+        count = 0
         for piece in pieces:
             for line in lines.decode(decode(piece)):
-                event = decoder.decode(line)
-                if event is not None:
-                    events.append(event)
+                if decoder.decode(line) is not None:
+                    count += 1
         for line in lines.flush():  # it keeps a CR at the end back
-            event = decoder.decode(line)
-            if event is not None:
-                events.append(event)
-        return len(events)
+            if decoder.decode(line) is not None:
+                count += 1
+        return count
 
     return run
 
@@ -119,7 +120,7 @@ def aiohttp_sse_client() -> Peer:
         reader = streams.StreamReader(Protocol(), 1 << 24, loop=asyncio.get_running_loop())
         response.content = reader  # type: ignore[attr-defined]
         source._response = response
-        events = []
+        count = 0
         for piece in pieces:
             reader.feed_data(piece)
         reader.feed_eof()
@@ -131,8 +132,9 @@ def aiohttp_sse_client() -> Peer:
         source._reconnection_time *= 0
         with contextlib.suppress(StopAsyncIteration):
             while True:
-                events.append(await source.__anext__())
-        return len(events)
+                await source.__anext__()
+                count += 1
+        return count
 
     return lambda pieces: asyncio.run(drive(pieces))
 

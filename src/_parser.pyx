@@ -513,20 +513,21 @@ cdef class ResponseParser:
     cdef int _close(self) except -1:
         """Take the end of the stream: the message is complete, or it never will be (RFC 9112 8)."""
         cdef int state = self._state
+        cdef long long end = self.consumed + self._scanned  # where the octets end
         if state == UNTIL_CLOSE:
             self._finish()
         elif state == TRAILER and self.consumed == self._section and not self._scanned:
             self._finish()  # the last chunk came: nothing of the body is missing (RFC 9112 8)
         elif state == TRAILER:
-            self._fail("closed-in-trailers", self.consumed, b"")
+            self._fail("closed-in-trailers", end, b"")
         elif state == FIXED:
-            self._fail("closed-in-body", self.consumed, b"")
+            self._fail("closed-in-body", end, b"")
         elif state == CHUNK_SIZE or state == CHUNK_DATA or state == CHUNK_END:
-            self._fail("closed-in-chunk", self.consumed, b"")
+            self._fail("closed-in-chunk", end, b"")
         elif state == START_LINE and not self._scanned:
-            self._fail("closed-before-start", self.consumed, b"")
+            self._fail("closed-before-start", end, b"")
         elif state <= FIELD_LINE:
-            self._fail("closed-in-head", self.consumed, b"")
+            self._fail("closed-in-head", end, b"")
         return 0
 
     # lines
@@ -536,29 +537,29 @@ cdef class ResponseParser:
     ) except -2:
         """Find the LF that ends the line at `pos`; -1 until it comes.
 
-        `most` is what the section may still hold; `code` the error for more.
+        `most` is what the section may still hold, line ends included; `code` the
+        error for more.
         """
-        cdef Py_ssize_t room = self._most_line if self._most_line < most else most
-        cdef Py_ssize_t have = size - pos, lf
+        cdef Py_ssize_t have = size - pos, room = self._most_line
         cdef octets_t found = NULL
         if have > self._scanned:
             found = <octets_t>memchr(buf + pos + self._scanned, LF, have - self._scanned)
+        if found != NULL:
+            have = found + 1 - buf - pos
+        if most < room + 2:
+            # the section has less room than a line: its own limit is met first
+            if have > most or (have == most and found == NULL):
+                self._fail(code, self.consumed + most, (buf + pos)[: min(32, most)])
+        elif have > room:
+            # the line end does not count, nor does a CR that may become one
+            have -= found != NULL
+            if have - (buf[pos + have - 1] == CR) > room:
+                self._fail("line-too-long", self.consumed + room, (buf + pos)[: min(32, room)])
         if found == NULL:
-            # a CR at the very end may be the line's end and not its content
-            if have > room + 1 or (have == room + 1 and buf[size - 1] != CR):
-                self._too_long(buf, pos, room, code)
             self._scanned = have
             return -1
         self._scanned = 0
-        lf = found - buf
-        if lf - pos - (1 if lf > pos and buf[lf - 1] == CR else 0) > room:
-            self._too_long(buf, pos, room, code)
-        return lf
-
-    cdef int _too_long(self, octets_t buf, Py_ssize_t pos, Py_ssize_t room, str code) except -1:
-        if room == self._most_line:
-            code = "line-too-long"
-        return self._fail(code, self.consumed + room, (buf + pos)[: min(32, room)])
+        return found - buf
 
     # head
 
@@ -1203,7 +1204,7 @@ cdef class ResponseParser:
 
     cdef Py_ssize_t _chunk_line(self, octets_t buf, Py_ssize_t size, Py_ssize_t pos) except -1:
         """Take one chunk-size line with its extensions."""
-        cdef Py_ssize_t lf = self._line(buf, size, pos, self._most_line, "line-too-long")
+        cdef Py_ssize_t lf = self._line(buf, size, pos, self._most_line + 2, "line-too-long")
         cdef Py_ssize_t digits = 0, held
         if lf < 0:
             return pos

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from types import ModuleType
 
-MODULES = {"c": "fasthio._parser", "py": "fasthio._pyevents"}
+MODULES = {"c": "fasthio._parser", "py": "fasthio._pyparser"}
 
 
 def _load(name: str) -> ModuleType | None:
@@ -42,18 +42,12 @@ SHORT = 48  # octets of a stream that is tried at every three-way split
 LONG = 1200  # octets of a stream from which on the two-way splits are a sample
 
 
-@pytest.fixture(params=list(ENGINES))
-def events_engine(request: pytest.FixtureRequest) -> ModuleType:
-    """Give each engine's module in turn."""
-    return ENGINES[request.param]
-
-
 @pytest.fixture
-def source(events_engine: ModuleType) -> type[eventing.EventSource]:
+def source(engine: ModuleType) -> type[eventing.EventSource]:
     """Give EventSource over each engine in turn."""
 
     class Source(eventing.EventSource):
-        Engine = events_engine.EventParser
+        Engine = engine.EventParser
 
     return Source
 
@@ -195,9 +189,9 @@ def every_case() -> pytest.MarkDecorator:
 
 
 @every_case()
-def test_case(case: Case, events_engine: ModuleType) -> None:
+def test_case(case: Case, engine: ModuleType) -> None:
     """The whole stream, and octet by octet, give what the case says."""
-    whole = run(events_engine.EventParser, [case.octets], case.bounds)
+    whole = run(engine.EventParser, [case.octets], case.bounds)
     assert said(whole) == {
         "events": case.events,
         "leid": case.leid,
@@ -208,20 +202,20 @@ def test_case(case: Case, events_engine: ModuleType) -> None:
     assert (error and error[1:3]) == case.error
     assert whole["ended"] is (case.error is None)
     assert whole["consumed"] == (case.error[1] if case.error else len(case.octets))
-    assert run(events_engine.EventParser, single(case.octets), case.bounds) == whole
+    assert run(engine.EventParser, single(case.octets), case.bounds) == whole
 
 
 @every_case()
-def test_case_at_every_split(case: Case, events_engine: ModuleType) -> None:
+def test_case_at_every_split(case: Case, engine: ModuleType) -> None:
     octets, bounds = case.octets, case.bounds
-    whole = run(events_engine.EventParser, [octets], bounds)
+    whole = run(engine.EventParser, [octets], bounds)
     for cut in places(octets):
-        assert run(events_engine.EventParser, [octets[:cut], octets[cut:]], bounds) == whole, cut
+        assert run(engine.EventParser, [octets[:cut], octets[cut:]], bounds) == whole, cut
     if len(octets) <= SHORT:
         for i in range(len(octets)):
             for j in range(i + 1, len(octets)):
                 pieces = [octets[:i], octets[i:j], octets[j:]]
-                assert run(events_engine.EventParser, pieces, bounds) == whole, (i, j)
+                assert run(engine.EventParser, pieces, bounds) == whole, (i, j)
 
 
 @every_case()
@@ -243,11 +237,11 @@ def test_case_agrees_with_the_standard(case: Case) -> None:
 
 
 @every_case()
-def test_events_come_with_the_octet_that_ends_them(case: Case, events_engine: ModuleType) -> None:
+def test_events_come_with_the_octet_that_ends_them(case: Case, engine: ModuleType) -> None:
     """After each octet the events are there that the octets so far hold; CR does not wait."""
     if case.error is not None or len(case.octets) > LONG:
         return
-    parser = events_engine.EventParser(limits=case.bounds)
+    parser = engine.EventParser(limits=case.bounds)
     raw = bytearray()
     events: list[dict[str, Any]] = []
     for size in range(1, len(case.octets) + 1):
@@ -341,15 +335,15 @@ def depth(error: BaseException) -> int:
 # The engine's own rules -------------------------------------------------------------
 
 
-def test_events_have_the_keys_of_hio_in_order(events_engine: ModuleType) -> None:
+def test_events_have_the_keys_of_hio_in_order(engine: ModuleType) -> None:
     events: deque[dict[str, Any]] = deque()
-    events_engine.EventParser().feed(bytearray(b"id: 1\nevent: e\ndata: a\n\n"), events)
+    engine.EventParser().feed(bytearray(b"id: 1\nevent: e\ndata: a\n\n"), events)
     assert list(events[0].items()) == [("id", "1"), ("name", "e"), ("data", "a")]
     assert type(events[0]) is dict
 
 
-def test_raw_keeps_an_unfinished_line_only(events_engine: ModuleType) -> None:
-    parser = events_engine.EventParser()
+def test_raw_keeps_an_unfinished_line_only(engine: ModuleType) -> None:
+    parser = engine.EventParser()
     raw = bytearray(b"data: a\n\ndata: b\nda")
     assert parser.feed(raw, []) == 1
     assert raw == b"da"
@@ -363,9 +357,9 @@ def test_raw_keeps_an_unfinished_line_only(events_engine: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("end", [b"\n\n", b"\r\r", b"\n\r"])
-def test_scanned_octets_are_not_scanned_again(events_engine: ModuleType, end: bytes) -> None:
+def test_scanned_octets_are_not_scanned_again(engine: ModuleType, end: bytes) -> None:
     """D78: a line end put where the engine has looked already is not seen."""
-    parser = events_engine.EventParser()
+    parser = engine.EventParser()
     raw = bytearray(b"data: abc")
     events: list[dict[str, Any]] = []
     parser.feed(raw, events)
@@ -393,16 +387,16 @@ def test_python_engine_work_is_linear() -> None:
     assert searched == 2 * 5000
 
 
-def test_another_bytearray_is_scanned_from_its_start(events_engine: ModuleType) -> None:
-    parser = events_engine.EventParser()
+def test_another_bytearray_is_scanned_from_its_start(engine: ModuleType) -> None:
+    parser = engine.EventParser()
     events: list[dict[str, Any]] = []
     parser.feed(bytearray(b"data: abcdefgh"), events)
     parser.feed(bytearray(b"data: a\n\n"), events)
     assert [event["data"] for event in events] == ["a"]
 
 
-def test_raw_shortened_between_feeds_is_harmless(events_engine: ModuleType) -> None:
-    parser = events_engine.EventParser()
+def test_raw_shortened_between_feeds_is_harmless(engine: ModuleType) -> None:
+    parser = engine.EventParser()
     raw = bytearray(b"data: abcdefgh")
     events: list[dict[str, Any]] = []
     parser.feed(raw, events)
@@ -413,15 +407,15 @@ def test_raw_shortened_between_feeds_is_harmless(events_engine: ModuleType) -> N
     assert [event["data"] for event in events] == ["a"]
 
 
-def test_raw_must_be_a_bytearray(events_engine: ModuleType) -> None:
-    parser = events_engine.EventParser()
+def test_raw_must_be_a_bytearray(engine: ModuleType) -> None:
+    parser = engine.EventParser()
     for wrong in (b"data: a\n\n", "data: a", None, memoryview(b"a")):
         with pytest.raises(TypeError, match="raw must be a bytearray"):
             parser.feed(wrong, [])
 
 
-def test_leid_and_retry_are_settable_and_checked(events_engine: ModuleType) -> None:
-    parser = events_engine.EventParser()
+def test_leid_and_retry_are_settable_and_checked(engine: ModuleType) -> None:
+    parser = engine.EventParser()
     parser.leid = "5"
     parser.retry = 10
     events: list[dict[str, Any]] = []
@@ -439,9 +433,9 @@ def test_leid_and_retry_are_settable_and_checked(events_engine: ModuleType) -> N
             setattr(parser, name, None)
 
 
-def test_end_is_sticky(events_engine: ModuleType) -> None:
+def test_end_is_sticky(engine: ModuleType) -> None:
     """D76: after the end nothing is taken, until reset."""
-    parser = events_engine.EventParser()
+    parser = engine.EventParser()
     events: list[dict[str, Any]] = []
     parser.feed(bytearray(b"id: 1\ndata: a\n\nid: 2\ndata: b"), events, True)
     assert (parser.ended, parser.leid, len(events)) == (True, "1", 1)
@@ -454,9 +448,9 @@ def test_end_is_sticky(events_engine: ModuleType) -> None:
     assert events[-1] == {"id": "1", "name": "", "data": "c"}
 
 
-def test_error_is_sticky_until_reset(events_engine: ModuleType) -> None:
+def test_error_is_sticky_until_reset(engine: ModuleType) -> None:
     """D77: the same error is raised each time and takes nothing; reset goes on."""
-    parser = events_engine.EventParser(limits=Limits(event=2))
+    parser = engine.EventParser(limits=Limits(event=2))
     events: list[dict[str, Any]] = []
     raw = bytearray(b"id: 1\ndata: a\n\nretry: 9\ndata: abc\n\ndata: b\n\n")
     with pytest.raises(EventError) as first:
@@ -477,9 +471,9 @@ def test_error_is_sticky_until_reset(events_engine: ModuleType) -> None:
     assert parser.feed(raw, events) == 1
 
 
-def test_error_of_a_long_line_is_hios(events_engine: ModuleType) -> None:
+def test_error_of_a_long_line_is_hios(engine: ModuleType) -> None:
     """D77: hio raises LineTooLong for a long line; except clauses for it go on working."""
-    parser = events_engine.EventParser(limits=Limits(event_line=40))
+    parser = engine.EventParser(limits=Limits(event_line=40))
     with pytest.raises(httping.LineTooLong) as caught:
         parser.feed(bytearray(b"data: a\n\n" + b"x" * 41), [])
     error = caught.value
@@ -489,11 +483,11 @@ def test_error_of_a_long_line_is_hios(events_engine: ModuleType) -> None:
     assert error.near == b"x" * 32
 
 
-def test_default_limits(events_engine: ModuleType) -> None:
+def test_default_limits(engine: ModuleType) -> None:
     """D77: lines of 1 MiB pass where hio stops at 64 KiB; one octet more does not."""
     line = b"data: " + b"x" * (LIMITS.event_line - 6)
     events: list[dict[str, Any]] = []
-    parser = events_engine.EventParser()
+    parser = engine.EventParser()
     parser.feed(bytearray(line + b"\n\n"), events)
     assert len(events[0]["data"]) == LIMITS.event_line - 6
     with pytest.raises(EventLineError):
@@ -507,9 +501,9 @@ def test_default_limits(events_engine: ModuleType) -> None:
     assert len(events) == 1
 
 
-def test_queue_limit_counts_what_is_not_taken(events_engine: ModuleType) -> None:
+def test_queue_limit_counts_what_is_not_taken(engine: ModuleType) -> None:
     """D77: events taken out of the queue make room."""
-    parser = events_engine.EventParser(limits=Limits(events=2))
+    parser = engine.EventParser(limits=Limits(events=2))
     events: deque[dict[str, Any]] = deque()
     for _ in range(10):
         assert parser.feed(bytearray(b"data: a\n\ndata: b\n\n"), events) == 2
@@ -526,16 +520,16 @@ def test_queue_limit_counts_what_is_not_taken(events_engine: ModuleType) -> None
     assert len(events) == 7
 
 
-def test_events_need_extend_and_len_only(events_engine: ModuleType) -> None:
+def test_events_need_extend_and_len_only(engine: ModuleType) -> None:
     bounded: deque[dict[str, Any]] = deque(maxlen=2)
-    parser = events_engine.EventParser()
+    parser = engine.EventParser()
     assert parser.feed(bytearray(b"data: a\n\ndata: b\n\ndata: c\n\n"), bounded) == 3
     assert [event["data"] for event in bounded] == ["b", "c"]
 
 
-def test_large_data_in_many_lines(events_engine: ModuleType) -> None:
+def test_large_data_in_many_lines(engine: ModuleType) -> None:
     """The data buffer grows, is given back, and small events follow."""
-    parser = events_engine.EventParser()
+    parser = engine.EventParser()
     events: list[dict[str, Any]] = []
     raw = bytearray()
     for _ in range(3):

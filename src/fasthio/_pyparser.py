@@ -244,45 +244,47 @@ class ResponseParser:
     def _close(self) -> None:
         """Take the end of the stream: the message is complete, or it never will be (RFC 9112 8)."""
         state = self._state
+        end = self.consumed + self._scanned  # where the octets end
         if state == _UNTIL_CLOSE:
             self._finish()
         elif state == _TRAILER and self.consumed == self._section and not self._scanned:
             self._finish()  # the last chunk came: nothing of the body is missing (RFC 9112 8)
         elif state == _TRAILER:
-            self._fail("closed-in-trailers", self.consumed)
+            self._fail("closed-in-trailers", end)
         elif state == _FIXED:
-            self._fail("closed-in-body", self.consumed)
+            self._fail("closed-in-body", end)
         elif state in (_CHUNK_SIZE, _CHUNK_DATA, _CHUNK_END):
-            self._fail("closed-in-chunk", self.consumed)
+            self._fail("closed-in-chunk", end)
         elif state == _START_LINE and not self._scanned:
-            self._fail("closed-before-start", self.consumed)
+            self._fail("closed-before-start", end)
         elif state <= _FIELD_LINE:
-            self._fail("closed-in-head", self.consumed)
+            self._fail("closed-in-head", end)
 
     # lines
 
     def _line(self, rx: bytearray, pos: int, most: int, code: str) -> int:
         """Find the LF that ends the line at `pos`; -1 until it comes.
 
-        `most` is what the section may still hold; `code` the error for more.
+        `most` is what the section may still hold, line ends included; `code` the
+        error for more.
         """
-        room = min(self.limits.line, most)
         lf = rx.find(_LF, pos + self._scanned)
+        have = (len(rx) if lf < 0 else lf + 1) - pos
+        room = self.limits.line
+        if most < room + 2:
+            # the section has less room than a line: its own limit is met first
+            if have > most or (have == most and lf < 0):
+                self._fail(code, self.consumed + most, rx[pos : pos + min(32, most)])
+        elif have > room:
+            # the line end does not count, nor does a CR that may become one
+            have -= lf >= 0
+            if have - (rx[pos + have - 1] == _CR) > room:
+                self._fail("line-too-long", self.consumed + room, rx[pos : pos + min(32, room)])
         if lf < 0:
-            have = len(rx) - pos
-            # a CR at the very end may be the line's end and not its content
-            if have > room + 1 or (have == room + 1 and rx[-1] != _CR):
-                self._too_long(rx, pos, room, code)
             self._scanned = have
-            return -1
-        self._scanned = 0
-        if lf - (lf > pos and rx[lf - 1] == _CR) - pos > room:
-            self._too_long(rx, pos, room, code)
+        else:
+            self._scanned = 0
         return lf
-
-    def _too_long(self, rx: bytearray, pos: int, room: int, code: str) -> NoReturn:
-        code = "line-too-long" if room == self.limits.line else code
-        self._fail(code, self.consumed + room, rx[pos : pos + min(32, room)])
 
     # head
 
@@ -674,7 +676,7 @@ class ResponseParser:
     def _chunk_line(self, rx: bytearray, pos: int) -> int:
         """Take one chunk-size line with its extensions."""
         limits = self.limits
-        lf = self._line(rx, pos, limits.line, "line-too-long")
+        lf = self._line(rx, pos, limits.line + 2, "line-too-long")
         if lf < 0:
             return pos
         # LF alone is refused here: others read such a line in another way (RFC 9112 7.1)
