@@ -56,6 +56,7 @@ from cpython.bytearray cimport (
     PyByteArray_GET_SIZE as _net_size,
     PyByteArray_Resize as _net_resize,
 )
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.string cimport memcpy as _net_copy
 
 cdef enum:
@@ -67,6 +68,7 @@ def receive(int fd, bytearray buffer not None, Py_ssize_t size):
     cdef Py_ssize_t before, count, more
     cdef Py_ssize_t first = size if size < _NET_STACK else _NET_STACK
     cdef char *where
+    cdef Py_buffer held
     if first <= 0:
         raise ValueError(f"size must be positive: {size}")
     with nogil:
@@ -82,8 +84,11 @@ def receive(int fd, bytearray buffer not None, Py_ssize_t size):
     _net_resize(buffer, before + size)
     where = _net_octets(buffer) + before
     _net_copy(where, stack, count)
-    # the GIL is kept: nobody else may resize the buffer while the kernel writes into it
-    more = fasthio_recv(fd, where + count, size - count, 0)
+    # held, nobody can resize the buffer while the kernel writes into it
+    PyObject_GetBuffer(buffer, &held, PyBUF_SIMPLE)
+    with nogil:
+        more = fasthio_recv(fd, where + count, size - count, 0)
+    PyBuffer_Release(&held)
     if more > 0:
         count += more
     _net_resize(buffer, before + count)

@@ -6,6 +6,7 @@ import importlib
 import os
 import shlex
 import shutil
+import socket
 import sysconfig
 from pathlib import Path
 from types import ModuleType
@@ -54,6 +55,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         names = getattr(item, "fixturenames", ())
         if any(name == "engine" or name.endswith("_engine") for name in names):
             item.add_marker("engines")
+
+
+@pytest.fixture
+def no_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no name resolve, without asking any resolver."""
+
+    def refuse(host: object, *_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, f"no name resolves in this test: {host!r}")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
 
 @pytest.fixture(scope="session", params=ENGINES)

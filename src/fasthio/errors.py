@@ -31,7 +31,6 @@ __all__ = [
     "RequestError",
     "ResolutionError",
     "StatusLineError",
-    "TargetError",
     "TlsError",
     "VersionError",
     "exchange_error",
@@ -190,10 +189,6 @@ class RedirectError(ExchangeError):
 
 class RequestError(ExchangeError, ValueError):
     """Report a queued request that cannot be built."""
-
-
-class TargetError(httping.InvalidURL, ValueError):  # type: ignore[misc]
-    """Report a host, port or URL that no request can be made of."""
 
 
 _EXCHANGE_KINDS: dict[str, type[ExchangeError]] = {

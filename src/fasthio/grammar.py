@@ -210,7 +210,9 @@ ERRORS: Final[dict[str, ErrorSpec]] = {
     "bad-length": ErrorSpec("framing", "RFC 9110 8.6", "Content-Length is not 1*DIGIT"),
     "differing-lengths": ErrorSpec("framing", "RFC 9112 6.3", "Content-Length values differ"),
     "length-overflow": ErrorSpec("framing", "RFC 9110 8.6", "Content-Length is too large a number"),
-    "bad-coding": ErrorSpec("framing", "RFC 9112 6.1", "Transfer-Encoding is not a list of codings"),
+    "bad-coding": ErrorSpec(
+        "framing", "RFC 9112 6.1", "Transfer-Encoding is not a list of codings"
+    ),
     "chunked-repeated": ErrorSpec("framing", "RFC 9112 6.1", "chunked is applied more than once"),
     "chunked-not-last": ErrorSpec("framing", "RFC 9112 6.1", "chunked is not the final coding"),
     "chunked-parameters": ErrorSpec("framing", "RFC 9112 7.1", "chunked takes no parameters"),
@@ -226,7 +228,9 @@ ERRORS: Final[dict[str, ErrorSpec]] = {
     "line-too-long": ErrorSpec("line-limit", "RFC 9110 5.4", "line is longer than the limit"),
     "head-too-large": ErrorSpec("line-limit", "RFC 9110 5.4", "head is larger than the limit"),
     "too-many-fields": ErrorSpec("limit", "RFC 9110 5.4", "more field lines than the limit"),
-    "too-many-interims": ErrorSpec("limit", "RFC 9110 15.2", "more interim responses than the limit"),
+    "too-many-interims": ErrorSpec(
+        "limit", "RFC 9110 15.2", "more interim responses than the limit"
+    ),
     "too-many-extensions": ErrorSpec(
         "limit", "RFC 9112 7.1.1", "more distinct chunk extensions than the limit"
     ),
@@ -253,7 +257,7 @@ ERRORS: Final[dict[str, ErrorSpec]] = {
 EXCHANGE_ERRORS: Final[dict[str, ErrorSpec]] = {
     # before there is a connection
     "unresolved": ErrorSpec("resolution", "RFC 9110 4.3.3", "host name does not resolve"),
-    "refused": ErrorSpec("connection", "RFC 9110 4.3.3", "no address of the host takes connections"),
+    "refused": ErrorSpec("connection", "RFC 9110 4.3.3", "no address of the host answers"),
     "tls": ErrorSpec("tls", "RFC 9110 4.3.3", "TLS handshake failed"),
     "certificate": ErrorSpec("tls", "RFC 9110 4.3.4", "certificate of the server is not accepted"),
     # the connection ended
@@ -282,7 +286,9 @@ EXCHANGE_ERRORS: Final[dict[str, ErrorSpec]] = {
     "redirect-missing": ErrorSpec("redirect", "RFC 9110 15.4", "redirect without a Location"),
     "redirect-malformed": ErrorSpec("redirect", "RFC 9110 10.2.2", "Location is no URI reference"),
     "redirect-scheme": ErrorSpec("redirect", "RFC 9110 4.2", "redirect leaves http and https"),
-    "redirect-insecure": ErrorSpec("redirect", "RFC 9110 17.9", "redirect leads from https to http"),
+    "redirect-insecure": ErrorSpec(
+        "redirect", "RFC 9110 17.9", "redirect leads from https to http"
+    ),
     "redirect-limit": ErrorSpec("redirect", "RFC 9110 15.4", "more redirects than allowed"),
     # the program
     "bad-request": ErrorSpec("request", "RFC 9112 3", "request cannot be built"),

@@ -289,7 +289,7 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
             engine.start(self.method)
         if msg:
             self.started = True
-        elif not self.closed:
+        elif not (self.closed or engine.done):  # done without `msg`: received in place
             return
         try:
             before = engine.consumed

@@ -1,0 +1,571 @@
+"""Client against a scripted server that closes, resets, stalls and lies at every point."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fasthio import errors
+from fasthio.clienting import Client
+from servers import CLOSE, HALF, OK, RESET, SILENT, Drip, Loop, Request, Server, Wait, answer
+
+FIXED = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A: b\r\n\r\nhello"
+CHUNKED = (
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"3\r\nhel\r\n2;e=f\r\nlo\r\n0\r\nT: r\r\n\r\n"
+)
+UNTIL_CLOSE = b"HTTP/1.1 200 OK\r\nX-A: b\r\n\r\nhello"
+INTERIM = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + FIXED
+SHAPES = {"fixed": FIXED, "chunked": CHUNKED, "close": UNTIL_CLOSE, "interim": INTERIM}
+#: Where a response may end although octets are missing: the last chunk is all that counts.
+LAST_CHUNK = CHUNKED.index(b"\r\n0\r\n") + 5
+
+
+def make(server: Server, loop: Loop, **kwa: Any) -> Client:
+    client: Client = loop.client(Client, server, **kwa)
+    return client
+
+
+def settled(client: Client, count: int) -> bool:
+    return len(client.responses) >= count
+
+
+def check_idle(client: Client, loop: Loop) -> None:
+    """See that nothing is left waiting and nothing more comes."""
+    count = len(client.responses)
+    loop.rounds(5, client)
+    assert len(client.responses) == count
+    assert not client.waited
+    assert not client.requests
+    assert client.latest is None
+    assert client.respondent.msg is client.connector.rxbs
+
+
+def cuts() -> list[Any]:
+    return [
+        pytest.param(name, cut, id=f"{name}-{cut}")
+        for name, octets in SHAPES.items()
+        for cut in range(len(octets) + 1)
+    ]
+
+
+@pytest.mark.parametrize(("name", "cut"), cuts())
+@pytest.mark.parametrize("end", [CLOSE, HALF])
+def test_eof_at_every_octet(name: str, cut: int, end: str) -> None:
+    """D54: a close anywhere gives a response or a typed error, at once."""
+    octets = SHAPES[name]
+    with Server([Request(), octets[:cut], end]) as server, Loop(server) as loop:
+        client = make(server, loop)
+        client.request(path="/a", reply="mine")
+        loop.run(client, until=lambda: settled(client, 1), rounds=40)
+        check_idle(client, loop)
+        response = client.responses[0]
+        assert response["request"]["reply"] == "mine"
+        head = (
+            octets.rindex(b"\r\n\r\n") + 4 if name != "chunked" else octets.index(b"\r\n\r\n") + 4
+        )
+        complete = cut == len(octets)
+        if name == "close":
+            complete = cut >= head
+        if name == "chunked":
+            complete = cut == len(octets) or cut == LAST_CHUNK
+        if complete:
+            assert not response["errored"], response["error"]
+            assert response["status"] == 200
+            assert response["body"] == (octets[head:cut] if name == "close" else b"hello")
+        else:
+            assert response["errored"]
+            assert response["error"].code.startswith("closed-")
+            assert isinstance(response["error"].exception, errors.ClosureError)
+
+
+@pytest.mark.parametrize(("name", "cut"), cuts())
+def test_reset_at_every_octet(name: str, cut: int) -> None:
+    """D54: a reset is an error unless the response was complete."""
+    octets = SHAPES[name]
+    with Server([Request(), octets[:cut], Wait(2), RESET]) as server, Loop(server) as loop:
+        client = make(server, loop)
+        client.request(path="/a")
+        loop.run(client, until=lambda: settled(client, 1), rounds=40)
+        check_idle(client, loop)
+        response = client.responses[0]
+        if cut == len(octets) and name != "close":
+            assert not response["errored"]
+            assert response["body"] == b"hello"
+        else:
+            assert response["errored"]
+            assert response["error"].code == "reset"
+            assert isinstance(response["error"].exception, ConnectionError)
+
+
+@pytest.mark.parametrize(("name", "cut"), cuts())
+@pytest.mark.parametrize("end", [CLOSE, RESET])
+def test_reconnectable_get_is_sent_again(name: str, cut: int, end: str) -> None:
+    """D55: an idempotent request cut off anywhere is sent again, and answered once."""
+    octets = SHAPES[name]
+    with (
+        Server([Request(), octets[:cut], Wait(1), end], [Request(), answer(b"second")]) as server,
+        Loop(server) as loop,
+    ):
+        client = make(server, loop, reconnectable=True, tymeout=0.05)
+        client.request(path="/a", reply=1)
+        client.request(path="/b", reply=2)
+        loop.run(client, until=lambda: client.responses, rounds=100)
+        first = client.responses[0]
+        assert not first["errored"]
+        assert first["request"]["reply"] == 1
+        assert first["body"] in (b"second", b"hello", octets[len(octets) - 5 : cut])
+
+
+@pytest.mark.parametrize(("name", "cut"), cuts())
+def test_reconnectable_post_is_not_sent_again(name: str, cut: int) -> None:
+    """D55: what is not idempotent ends errored and says so; the queue goes on."""
+    octets = SHAPES[name]
+    with (
+        Server([Request(), octets[:cut], CLOSE], [Request(), answer(b"second")]) as server,
+        Loop(server) as loop,
+    ):
+        client = make(server, loop, reconnectable=True, tymeout=0.05)
+        client.request(method="POST", path="/a", body=b"x", reply=1)
+        client.request(method="POST", path="/b", body=b"y", reply=2)
+        loop.run(client, until=lambda: settled(client, 2), rounds=100)
+        check_idle(client, loop)
+        first, second = client.responses
+        assert [first["request"]["reply"], second["request"]["reply"]] == [1, 2]
+        assert second["body"] == b"second"
+        if first["errored"]:
+            code = first["error"].code
+            assert code == "unsafe-retry" if cut == 0 else code.startswith(("closed-", "unsafe-"))
+        assert [line.split()[1] for line in server.requests] == [b"/a", b"/b"]
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 100])
+@pytest.mark.parametrize("name", list(SHAPES))
+def test_dripped(name: str, size: int) -> None:
+    with Server([Request(), Drip(SHAPES[name], size), CLOSE]) as server, Loop(server) as loop:
+        client = make(server, loop)
+        client.request(path="/a")
+        loop.run(client, until=lambda: settled(client, 1), rounds=400)
+        assert client.responses[0]["body"] == b"hello"
+        assert not client.responses[0]["errored"]
+
+
+def test_hundred_in_order() -> None:
+    """D56: a hundred queued requests, a hundred right responses, each with its own body."""
+    script: list[Any] = []
+    for number in range(100):
+        body = b"%d" % number
+        script += [
+            Request(),
+            answer(body)
+            if number % 3
+            else (
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n"
+                % (len(body), body)
+            ),
+        ]
+    with Server(script) as server, Loop(server) as loop:
+        client = make(server, loop)
+        for number in range(100):
+            client.request(path=f"/{number}", reply=number, mark=[number])
+        loop.run(client, until=lambda: settled(client, 100), rounds=500)
+        check_idle(client, loop)
+        for number, response in enumerate(client.responses):
+            assert response["body"] == b"%d" % number
+            assert response["request"]["reply"] == number
+            assert response["request"]["mark"] == [number]
+            assert response["request"]["path"] == f"/{number}"
+        assert len({id(response["body"]) for response in client.responses}) == 100
+        assert len({id(response["headers"]) for response in client.responses}) == 100
+        assert len(server.links) == 1
+
+
+def test_close_between_responses() -> None:
+    """D57: without reconnectable a request that can no longer be answered ends errored."""
+    with Server([Request(), OK, CLOSE]) as server, Loop(server) as loop:
+        client = make(server, loop)
+        for number in range(4):
+            client.request(path=f"/{number}", reply=number)
+        loop.run(client, until=lambda: settled(client, 4), rounds=60)
+        check_idle(client, loop)
+        assert [r["errored"] for r in client.responses] == [False, True, True, True]
+        assert [r["request"]["reply"] for r in client.responses] == [0, 1, 2, 3]
+        assert len(server.links) == 1
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_connection_close(version: str) -> None:
+    """D57: nothing is sent on a connection that the server said it closes."""
+    script = [Request(), answer(version=version, Connection="close"), Wait(3), CLOSE]
+    with Server(script) as server, Loop(server) as loop:
+        client = make(server, loop)
+        client.request(path="/a")
+        client.request(method="POST", path="/b", body=b"x")
+        loop.run(client, until=lambda: settled(client, 2), rounds=60)
+        check_idle(client, loop)
+        assert not client.responses[0]["errored"]
+        assert client.responses[1]["error"].code == "closed"
+        assert not server.links[0].received
+
+
+@pytest.mark.parametrize("tymeout", [0.0, 0.1, 1.0])
+def test_connection_close_reconnectable(tymeout: float) -> None:
+    """D55: with reconnectable the queue goes on over new connections, nothing is lost."""
+    with Server([Request(), answer(Connection="close"), CLOSE]) as server, Loop(server) as loop:
+        client = make(server, loop, reconnectable=True, tymeout=tymeout)
+        for number in range(5):
+            client.request(method="POST", path=f"/{number}", body=b"x", reply=number)
+        loop.run(client, until=lambda: settled(client, 5), rounds=1000)
+        assert [r["errored"] for r in client.responses] == [False] * 5
+        assert [r["request"]["reply"] for r in client.responses] == list(range(5))
+        assert len(server.requests) == 5
+
+
+def test_request_says_close() -> None:
+    """D58: this side closes: the next request goes over a new connection."""
+    with Server([Request(), OK]) as server, Loop(server) as loop:
+        client = make(server, loop)
+        for number in range(3):
+            client.request(path=f"/{number}", headers={"connection": "close"})
+        loop.run(client, until=lambda: settled(client, 3), rounds=60)
+        assert [r["errored"] for r in client.responses] == [False] * 3
+        assert len(server.links) == 3
+
+
+def test_idle_close_then_request() -> None:
+    """D57: an idle keep-alive connection that the server closed."""
+    with Server([Request(), OK, Wait(3), CLOSE], [Request(), OK]) as server, Loop(server) as loop:
+        client = make(server, loop)
+        client.request()
+        loop.run(client, until=lambda: settled(client, 1), rounds=40)
+        loop.run(client, until=lambda: client.connector.cutoff, rounds=40)
+        client.request(method="POST", body=b"x")
+        loop.run(client, until=lambda: settled(client, 2), rounds=40)
+        assert client.responses[1]["error"].code == "closed"
+        client.reopen()
+        client.request(method="POST", body=b"x")
+        loop.run(client, until=lambda: settled(client, 3), rounds=40)
+        assert not client.responses[2]["errored"]
+
+
+def test_idle_close_reconnectable_post() -> None:
+    """D55: nothing of it was sent, so a POST may go over the new connection."""
+    with Server([Request(), OK, CLOSE], [Request(), OK]) as server, Loop(server) as loop:
+        client = make(server, loop, reconnectable=True, tymeout=0.1)
+        client.request()
+        loop.run(client, until=lambda: settled(client, 1), rounds=40)
+        server.step()
+        client.request(method="POST", body=b"x")
+        loop.run(client, until=lambda: settled(client, 2), rounds=80)
+        assert not client.responses[1]["errored"]
+
+
+@pytest.mark.parametrize("when", ["with", "after"])
+def test_unsolicited_octets(when: str) -> None:
+    """D59: octets nobody asked for close the connection; they answer no later request."""
+    evil = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
+    first = [OK + evil] if when == "with" else [OK, Wait(2), evil]
+    with Server([Request(), *first], [Request(), answer(b"good")]) as server, Loop(server) as loop:
+        client = make(server, loop)
+        client.request()
+        loop.run(client, until=lambda: settled(client, 1), rounds=40)
+        loop.rounds(8, client)
+        client.request()
+        loop.run(client, until=lambda: settled(client, 2), rounds=40)
+        assert client.responses[1]["body"] == b"good"
+        assert not client.connector.rxbs
+        assert len(server.links) == 2
+
+
+def test_unsolicited_octets_seen_before_sending() -> None:
+    """D59: a request goes out only after a look at what came meanwhile."""
+    evil = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
+    with (
+        Server([Request(), OK, Wait(1), evil], [Request(), answer(b"good")]) as server,
+        Loop(server) as loop,
+    ):
+        client = make(server, loop)
+        client.request()
+        loop.run(client, until=lambda: settled(client, 1), rounds=40)
+        for _ in range(5):
+            server.step()
+        client.request(method="POST", body=b"x")
+        loop.run(client, until=lambda: settled(client, 2), rounds=40)
+        assert client.responses[1]["body"] == b"good"
+
+
+def test_banner_does_not_loop() -> None:
+    """D59: a server that speaks first is not connected to again and again."""
+    with Server([b"220 mail\r\n"]) as server, Loop(server) as loop:
+        client = make(server, loop)
+        loop.rounds(50, client)
+        assert len(server.links) == 1
+
+
+MALFORMED = {
+    "start": b"SSH-2.0-x\r\n",
+    "version": b"HTTP/2.0 200 OK\r\n\r\n",
+    "field": b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+    "length": b"HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\n",
+    "chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
+}
+
+
+@pytest.mark.parametrize("name", list(MALFORMED))
+@pytest.mark.parametrize("reconnectable", [False, True])
+def test_malformed(name: str, reconnectable: bool) -> None:
+    """D58: a malformed response is recorded and the connection left; the queue goes on."""
+    with (
+        Server([Request(), MALFORMED[name]], [Request(), answer(b"good")]) as server,
+        Loop(server) as loop,
+    ):
+        client = make(server, loop, reconnectable=reconnectable, tymeout=0.1)
+        client.request(reply=1)
+        client.request(reply=2)
+        loop.run(client, until=lambda: settled(client, 2), rounds=100)
+        first, second = client.responses
+        assert first["errored"]
+        assert isinstance(first["error"].exception, errors.ParseError)
+        assert second["body"] == b"good"
+        assert len(server.links) == 2
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_reset_while_sending(method: str) -> None:
+    """D54: a reset in the middle of a large request."""
+    with Server([Wait(3), RESET]) as server, Loop(server) as loop:
+        client = make(server, loop)
+        client.request(method=method, headers={"X-Long": "x" * 60_000}, body=b"x" * 30_000_000)
+        loop.run(client, until=lambda: settled(client, 1), rounds=60)
+        check_idle(client, loop)
+        assert client.responses[0]["errored"]
+        assert not client.connector.txbs
+
+
+def test_early_answer_is_read_when_sending_fails() -> None:
+    """D47: an answer that came before the server stopped reading is not lost."""
+    with (
+        Server([Wait(2), answer(b"too large", 413, Connection="close"), Wait(2), CLOSE]) as server,
+        Loop(server) as loop,
+    ):
+        client = make(server, loop)
+        client.request(method="POST", body=b"x" * 30_000_000)
+        loop.run(client, until=lambda: settled(client, 1), rounds=60)
+        assert client.responses[0]["status"] == 413
+        assert client.responses[0]["body"] == b"too large"
+
+
+def test_retries_end() -> None:
+    """D55: a server that closes on every request is not asked for ever."""
+    with Server([Request(), CLOSE]) as server, Loop(server) as loop:
+        client = make(server, loop, reconnectable=True)
+        client.request()
+        loop.run(client, until=lambda: settled(client, 1), rounds=200)
+        assert client.responses[0]["error"].code == "retries"
+        assert len(server.requests) == client.Resends + 1
+
+
+@pytest.mark.parametrize("cut", range(0, len(FIXED), 5))
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("way", ["client", "connector"])
+def test_reopen_in_mid_exchange(cut: int, method: str, way: str) -> None:
+    """D50: the exchange is resent where safe, else errored; no octet crosses over."""
+    with (
+        Server([Request(), FIXED[:cut]], [Request(), answer(b"fresh")]) as server,
+        Loop(server) as loop,
+    ):
+        client = make(server, loop)
+        client.request(method=method, body=b"", reply=1)
+        client.request(method=method, body=b"", reply=2)
+        loop.run(client, until=lambda: server.requests, rounds=40)
+        loop.rounds(3, client)
+        (client if way == "client" else client.connector).reopen()
+        rounds = 60
+        server.scripts[1] += [Request(), answer(b"fresh")]
+        loop.run(client, until=lambda: settled(client, 2), rounds=rounds)
+        first, second = client.responses
+        assert second["body"] == b"fresh"
+        if method == "GET":
+            assert first["body"] == b"fresh"
+        else:
+            assert first["error"].code == "reopened"
+        check_idle(client, loop)
+
+
+def test_close_in_mid_exchange_then_service() -> None:
+    with (
+        Server([Request(), FIXED[:50]], [Request(), answer(b"fresh")]) as server,
+        Loop(server) as loop,
+    ):
+        client = make(server, loop)
+        client.request()
+        loop.run(client, until=lambda: server.requests, rounds=40)
+        client.close()
+        client.close()
+        loop.run(client, until=lambda: settled(client, 1), rounds=60)
+        assert client.responses[0]["body"] == b"fresh"
+
+
+def test_server_listens_later() -> None:
+    """As in hio a client may start first: refused connects are tried again."""
+    with Server([Request(), OK], listening=False) as server, Loop(server) as loop:
+        client = make(server, loop)
+        client.request()
+        loop.rounds(20, client)
+        assert not client.responses
+        server.listen()
+        loop.run(client, until=lambda: settled(client, 1), rounds=40)
+        assert not client.responses[0]["errored"]
+
+
+def test_refused_after_a_connection() -> None:
+    """D57: once connected, and reopened by this side, a refusal is an error."""
+    with Server([Request(), b"nonsense\r\n"]) as server, Loop(server) as loop:
+        client = make(server, loop)
+        client.request()
+        client.request()
+        loop.run(client, until=lambda: settled(client, 1), rounds=40)
+        server.close()
+        loop.servers.clear()
+        loop.run(client, until=lambda: settled(client, 2), rounds=40)
+        assert client.responses[1]["error"].code == "refused"
+        assert isinstance(client.responses[1]["error"].exception, ConnectionError)
+        check_idle(client, loop)
+
+
+@pytest.mark.parametrize(
+    ("timeout", "code", "script"),
+    [
+        (0.5, "timeout-total", [Request(), SILENT]),
+        (0.5, "timeout-total", [SILENT]),
+        ({"first": 0.5}, "timeout-first", [Request(), SILENT]),
+        ({"total": 0.5}, "timeout-total", [Request(), Drip(FIXED[:-1], 1)]),
+        ((None, 5, 0.5), "timeout-total", [Request(), FIXED[:50]]),
+    ],
+)
+def test_timeouts(timeout: Any, code: str, script: list[Any]) -> None:
+    """D66: time limits end an exchange; its connection is not used again."""
+    with Server(script, [Request(), answer(b"good")]) as server, Loop(server) as loop:
+        client = make(server, loop, timeout=timeout)
+        client.request(reply=1)
+        client.request(reply=2)
+        loop.run(client, until=lambda: settled(client, 1), rounds=200)
+        assert loop.tymist.tyme >= 0.5
+        first = client.responses[0]
+        assert first["error"].code == code
+        assert isinstance(first["error"].exception, TimeoutError)
+        loop.run(client, until=lambda: settled(client, 2), rounds=200)
+        assert client.responses[1]["body"] == b"good"
+        assert len(server.links) == 2
+        check_idle(client, loop)
+
+
+def test_timeout_connect_refused() -> None:
+    """D66: with a limit on connecting, a refused connect becomes an error with its cause."""
+    with Server([Request(), OK], listening=False) as server, Loop(server) as loop:
+        client = make(server, loop, timeout={"connect": 0.3})
+        client.request()
+        loop.run(client, until=lambda: settled(client, 1), rounds=200)
+        error = client.responses[0]["error"]
+        assert error.code == "timeout-connect"
+        assert "refused" in error.lower()
+        server.listen()
+        client.request()
+        loop.run(client, until=lambda: settled(client, 2), rounds=200)
+        assert not client.responses[1]["errored"]
+
+
+def test_timeout_first_is_over_with_the_first_octet() -> None:
+    with Server([Request(), Wait(3), Drip(FIXED, 1)]) as server, Loop(server, tock=0.05) as loop:
+        client = make(server, loop, timeout={"first": 1.0})
+        client.request()
+        loop.run(client, until=lambda: settled(client, 1), rounds=400)
+        assert loop.tymist.tyme > 1.0
+        assert not client.responses[0]["errored"]
+
+
+def test_endless_head_is_bounded() -> None:
+    """D46: limits are looked at while octets come, not after them."""
+    head = b"HTTP/1.1 200 OK\r\n" + b"".join(b"X-%d: %b\r\n" % (n, b"y" * 900) for n in range(9999))
+    with Server([Request(), head]) as server, Loop(server) as loop:
+        client = make(server, loop)
+        client.request()
+        most = 0
+        for _ in range(100):
+            loop.round(client)
+            most = max(most, len(client.connector.rxbs))
+            if client.responses:
+                break
+        assert client.responses[0]["error"].code in ("too-many-fields", "head-too-large")
+        assert most <= client.connector.Bound + client.connector.bs
+
+
+@pytest.mark.parametrize("shape", ["fixed", "chunked", "close"])
+def test_max_body(shape: str) -> None:
+    """D67: maxBody bounds a body whatever its framing."""
+    body = b"x" * 5000
+    octets = {
+        "fixed": answer(body),
+        "chunked": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1388\r\n" + body,
+        "close": b"HTTP/1.1 200 OK\r\n\r\n" + body,
+    }[shape]
+    with Server([Request(), octets, Wait(2), CLOSE]) as server, Loop(server) as loop:
+        client = make(server, loop, maxBody=4999)
+        client.request()
+        loop.run(client, until=lambda: settled(client, 1), rounds=40)
+        assert client.responses[0]["error"].code == "body-too-large"
+    with Server([Request(), answer(body)]) as server, Loop(server) as loop:
+        client = make(server, loop, maxBody=5000)
+        client.request()
+        loop.run(client, until=lambda: settled(client, 1), rounds=40)
+        assert client.responses[0]["body"] == body
+
+
+@pytest.mark.parametrize("shape", ["fixed", "close", "chunked"])
+def test_large_body(shape: str) -> None:
+    body = bytes(range(256)) * 40_000
+    octets = {
+        "fixed": answer(body),
+        "close": b"HTTP/1.1 200 OK\r\n\r\n" + body,
+        "chunked": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        + b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body),
+    }[shape]
+    end = [CLOSE] if shape == "close" else []
+    with Server([Request(), octets, *end]) as server, Loop(server) as loop:
+        client = make(server, loop)
+        client.request()
+        loop.run(client, until=lambda: settled(client, 1), rounds=2000)
+        assert not client.responses[0]["errored"]
+        assert client.responses[0]["body"] == body
+
+
+def test_bad_request_appended_by_hand() -> None:
+    """D51: a request dict that cannot be sent becomes an errored response."""
+    with Server([Request(), OK]) as server, Loop(server) as loop:
+        client = make(server, loop)
+        client.requests.append({"method": "GE T", "path": "/", "mid": 3})
+        client.requests.append({"method": "GET", "path": "/good"})
+        loop.run(client, until=lambda: settled(client, 2), rounds=40)
+        first, second = client.responses
+        assert first["error"].code == "bad-request"
+        assert first["request"]["mid"] == 3
+        assert not second["errored"]
+        assert [line.split()[1] for line in server.requests] == [b"/good"]
+
+
+@pytest.mark.parametrize(
+    ("name", "kwa"),
+    [
+        ("path", {"path": "/a\r\nX: y"}),
+        ("method", {"method": "GET /x"}),
+        ("headers", {"headers": {"X": "a\r\nY: b"}}),
+        ("headers", {"headers": {"X\n": "a"}}),
+    ],
+)
+def test_bad_request_is_refused_at_the_call(name: str, kwa: dict[str, Any]) -> None:
+    """D51: nothing is queued."""
+    client = Client(hostname="127.0.0.1", port=9)
+    with pytest.raises(ValueError, match=name):
+        client.request(**kwa)
+    assert not client.requests
