@@ -16,6 +16,7 @@ from .requesting import Requester
 from .urls import check_target, normalize_host_port
 
 if TYPE_CHECKING:
+    from .lines import Flight, Line
     from .results import PollResult
     from .scheduling import Entry, Grid
 
@@ -176,8 +177,8 @@ class TargetSpec:
     count: int | None = None
     redirects: bool = True
     max_body: int = 16_777_216
-    backoff: Backoff = field(default=Backoff())  # noqa: RUF009  # frozen
-    circuit: Circuit = field(default=Circuit())  # noqa: RUF009  # frozen
+    backoff: Backoff = field(default=Backoff())  # frozen
+    circuit: Circuit = field(default=Circuit())  # frozen
 
     def __post_init__(self) -> None:
         origin, target = parse_url(self.url)
@@ -245,6 +246,7 @@ class Target:
         state: "waiting" for its tyme, "queued" for a place, "polling", "paused",
             "done" after its last poll, or "removed".
         pace: failures in a row, and its circuit.
+        paused: True between `Poller.pause` and `resume`.
         polls: polls begun so far.
         etag: entity tag of the body kept; None without one.
         modified: Last-Modified of the body kept; None without one.
@@ -252,15 +254,17 @@ class Target:
     """
 
     __slots__ = (
-        "_due",
         "_entry",
         "_flight",
         "_grid",
         "_hold",
+        "_late",
         "_line",
+        "_next",
         "_number",
         "_path",
         "_place",
+        "_suspect",
         "_timer",
         "etag",
         "kept",
@@ -268,6 +272,7 @@ class Target:
         "modified",
         "origin",
         "pace",
+        "paused",
         "polls",
         "spec",
         "state",
@@ -281,6 +286,7 @@ class Target:
         self.origin, self._path = parse_url(spec.url)
         self.state = "waiting"
         self.pace = Pace(spec.backoff, spec.circuit)
+        self.paused = False
         self.polls = 0
         self.etag: str | None = None
         self.modified: str | None = None
@@ -288,13 +294,15 @@ class Target:
         # the poller's own: places in its schedules, the poll under way, its connection
         self._grid: Grid | None = None
         self._number = -1  # of the last poll that is accounted for or under way
-        self._due = 0.0  # tyme that one was due
-        self._hold = ""  # why polls between that one and the next are left out
+        self._next = 0  # of the next one to be begun
+        self._hold = ""  # why those between the two are left out
+        self._late = ""  # why the next one was late already when it was looked at
         self._entry: Entry | None = None
         self._timer: Entry | None = None
-        self._place: Any = None
-        self._flight: Any = None
-        self._line: Any = None
+        self._place = ""  # where it waits to begin: "resolving", "opening" or "admission"
+        self._suspect = False  # its last poll had failed when it began to wait
+        self._flight: Flight | None = None
+        self._line: Line | None = None
 
     @property
     def failures(self) -> int:

@@ -16,7 +16,7 @@ from hio.base import doing
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["READ", "WRITE", "ReadyDoist", "Readable", "Waker", "make_readiness"]
+__all__ = ["READ", "WRITE", "Readable", "ReadyDoist", "Waker", "make_readiness"]
 
 #: What to wait for; the values of epoll, so that it takes them as they are.
 READ: Final = 1
