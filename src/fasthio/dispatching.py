@@ -7,12 +7,12 @@ along its grid, and `_number` is the last one accounted for or under way.
 
 from __future__ import annotations
 
+import logging
 import math
 import random
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Final
 
-from hio import help
 from hio.base import tyming
 
 from .admitting import Admission
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Dispatcher"]
 
-logger = help.ogler.getLogger()
+#: Not hio's ogler, which keeps warnings to itself unless a program asks for them.
+logger = logging.getLogger("fasthio.polling")
 
 #: Least results that a backlog must hold.
 BACKLOG_LEAST: Final = 4

@@ -57,7 +57,6 @@ class Poller(Attempter):
         stalled: True while nothing is begun as `results` is full.
         stalls: how often that has happened.
         wakes: sockets that were ready and handled.
-        on_result: called with each result; None to leave them in `results`.
     """
 
     def __init__(
@@ -90,7 +89,8 @@ class Poller(Attempter):
             openings: connections opened per second at most; the first polls of targets
                 added together are spread accordingly.
             backlog: results that may wait to be taken; no poll is begun beyond that.
-            on_result: called with each result instead of leaving it in `results`.
+            on_result: called with each result instead of leaving it in `results`; then
+                there is no backlog.
             budget: seconds that one `service` may take for what is ready.
             longest_retry_after: seconds for which Retry-After is obeyed at most.
             limits: bounds on what one response may cost; the body's is the target's.
@@ -117,7 +117,9 @@ class Poller(Attempter):
         )
         if not budget > 0.0:
             raise ValueError(f"budget must be above 0 seconds: {budget!r}")
-        self.on_result = on_result
+        self._on_result = on_result
+        if on_result is not None:
+            self._backlog = sys.maxsize  # nothing waits to be taken
         self.wakes = 0
         self._shared = connections_per_origin is not None
         self._budget = budget
@@ -347,8 +349,8 @@ class Poller(Attempter):
         if self._waker is not None:
             self._waker.close()
             self._waker = None
-        if self.on_result is not None:
-            self._hand_over(self.on_result)
+        if self._on_result is not None:
+            self._hand_over(self._on_result)
 
     def fileno(self) -> int:
         """Give the descriptor that is readable while `service` has a socket to handle.
@@ -404,8 +406,8 @@ class Poller(Attempter):
         now = self._now()
         if now >= self._wake or self._stirred or self.stalled:
             self._turn(now)
-        if self.on_result is not None and self.results:
-            self._hand_over(self.on_result)
+        if self._on_result is not None and self.results:
+            self._hand_over(self._on_result)
         return self._came - came
 
     def _hand_over(self, on_result: Callable[[PollResult], Any]) -> None:
