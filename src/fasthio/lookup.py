@@ -100,7 +100,7 @@ class Lookup:
         if known is None:
             known = self._known[name] = _Known()
             if _is_address(host):
-                known.addresses = tuple(self._resolver(host, port))
+                known.addresses = tuple(resolve(host, port))  # needs no resolver
                 known.until = float("inf")
                 return known.addresses
         if not known.asked:

@@ -404,7 +404,7 @@ class Poller(Attempter):
         if self._lines.again:
             self._handle_again()
         now = self._now()
-        if now >= self._wake or self._stirred or self.stalled:
+        if now >= self._wake or self._stirred or self.stalled or self._resolving:
             self._turn(now)
         if self._on_result is not None and self.results:
             self._hand_over(self._on_result)
