@@ -11,6 +11,7 @@ A script is a list of steps, taken one after the other:
     RESET            close with a reset
     HALF             say that nothing more will be sent (shutdown of one side)
     Drip(octets, n)  send these, n at each step
+    a function       called with the last request; the octets it gives are sent
     SILENT           never do anything again
 A script that is at its end leaves the connection open.
 """
@@ -18,6 +19,7 @@ A script that is at its end leaves the connection open.
 from __future__ import annotations
 
 import contextlib
+import copy
 import errno
 import socket
 import ssl
@@ -145,6 +147,13 @@ class Server:
             link.cs.close()
         self.ss.close()
 
+    def reap(self, keep: int = 2) -> None:
+        """Close and forget all connections but the newest; their requests too."""
+        for link in self.links[:-keep]:
+            link.cs.close()
+        del self.links[:-keep]
+        del self.requests[:-keep]
+
     @property
     def url(self) -> str:
         """URL of the server."""
@@ -163,7 +172,7 @@ class Server:
             if self.pick is not None:
                 script = list(self.pick(number))
             else:
-                script = list(self.scripts[min(number, len(self.scripts) - 1)])
+                script = copy.deepcopy(self.scripts[min(number, len(self.scripts) - 1)])
             link = Link(cs, script)
             if self.context is not None:
                 link.cs = self.context.wrap_socket(
@@ -178,6 +187,11 @@ class Server:
 
     def _play(self, link: Link) -> None:
         if link.shaking:
+            if link.script and isinstance(link.script[0], Wait):
+                link.script[0].steps -= 1
+                if link.script[0].steps <= 0:
+                    link.script.pop(0)
+                return
             if link.script and link.script[0] in (CLOSE, RESET, SILENT):
                 self._end(link, link.script.pop(0))
                 return
@@ -233,6 +247,8 @@ class Server:
                 link.waiting = step.steps
             elif isinstance(step, Drip):
                 link.drip = Drip(step.octets, step.size)
+            elif callable(step):
+                link.pending += step(self.requests[-1])
             else:
                 link.script.pop(0)
                 self._end(link, step)

@@ -307,9 +307,40 @@ def test_one_url_that_fails_does_not_keep_the_others() -> None:
     assert len(results) == 4
 
 
+def test_a_kept_connection_that_the_server_closed_is_no_failure() -> None:
+    answers = iter([OK, None, OK, OK])
+    with peer(lambda head: next(answers)) as server:
+        results = poll(server.url, count=3)
+    assert [result.failure for result in results] == [None] * 3
+    assert [number for number, _ in server.requests] == [0, 0, 1, 1]
+
+
+def test_a_server_that_closes_after_each_response_is_no_failure() -> None:
+    closing = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"
+    with peer(lambda head: closing) as server:
+        results = poll(server.url, count=3, method="POST")
+    assert [result.failure for result in results] == [None] * 3
+    assert [number for number, _ in server.requests] == [0, 1, 2]
+
+
+def test_a_fresh_connection_that_is_closed_is_a_failure() -> None:
+    with peer(lambda head: None) as server:
+        (result,) = poll(server.url)
+    assert result.failure == "closed-before-start"
+    assert len(server.requests) == 1
+
+
+def test_what_is_not_idempotent_is_not_sent_twice() -> None:
+    answers = iter([OK, None, OK])
+    with peer(lambda head: next(answers)) as server:
+        results = poll(server.url, count=3, method="POST")
+    assert [result.failure for result in results] == [None, "closed-before-start", None]
+    assert len(server.requests) == 3
+
+
 def test_what_cannot_be_sent_is_named() -> None:
-    url = "http://a..b/"  # an empty label: no name at all
-    with pytest.raises(PlanError, match=r"http://a\.\.b/ cannot be polled"):
+    url = r"http://a\b/"
+    with pytest.raises(PlanError, match=r"http://a\\b/ cannot be polled"):
         poll(url)
 
 

@@ -159,7 +159,7 @@ def test_client_certificate_missing(authority: Authority, version: ssl.TLSVersio
         assert client.responses[0]["error"].code in ("tls", "reset")
 
 
-HANDSHAKES: list[list[Any]] = [[CLOSE], [RESET], [Wait(2), CLOSE]]
+HANDSHAKES: list[list[Any]] = [[CLOSE], [Wait(2), CLOSE], [Wait(2), RESET]]
 
 
 @pytest.mark.parametrize("script", HANDSHAKES)
@@ -331,12 +331,17 @@ def test_bundle_is_loaded_once(authority: Authority, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(ssl.SSLContext, "load_default_certs", count)
     ConnectorTls(host="127.0.0.1", port=9, cafilepath=authority.cafilepath)
     assert len(loaded) == 1
-    given = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    given = ssl.create_default_context(cafile=authority.cafilepath)
     connector = ConnectorTls(host="127.0.0.1", port=9, context=given)
     assert len(loaded) == 1
     assert connector.context is given
     ConnectorTls(host="127.0.0.1", port=9, version=ssl.PROTOCOL_TLS_CLIENT)
     assert len(loaded) == 2
+    bare = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    ConnectorTls(host="127.0.0.1", port=9, context=bare)
+    assert loaded[-1] is bare
+    ConnectorTls(host="127.0.0.1", port=9, context=bare)
+    assert loaded.count(bare) == 1
 
 
 def test_changing_ones_own_context_touches_no_other(trusted: Authority) -> None:
@@ -452,8 +457,8 @@ def test_sessions_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         has_ticket = True
 
     for port in range(5):
-        sessions.keep(context, "localhost", port, Kept())  # type: ignore[arg-type]
-    assert sessions.get(context, "localhost", 0) is None
-    assert sessions.get(context, "localhost", 4) is not None
-    sessions.keep(context, "x", 1, None)
-    assert sessions.get(context, "x", 1) is None
+        sessions.keep(sessions.key(context, "localhost", port), Kept())  # type: ignore[arg-type]
+    assert sessions.get(sessions.key(context, "localhost", 0)) is None
+    assert sessions.get(sessions.key(context, "localhost", 4)) is not None
+    sessions.keep(sessions.key(context, "x", 1), None)
+    assert sessions.get(sessions.key(context, "x", 1)) is None

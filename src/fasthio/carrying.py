@@ -344,7 +344,6 @@ class Carrier:
             return
         if not self._again(exchange):
             self._fail(exchange_error("reopened"))
-            connector.txbs.clear()
             connector.clearRxbs()
 
     def _broken(self, error: OSError) -> None:
@@ -360,7 +359,6 @@ class Carrier:
             self._fail(exchange_error("refused", str(error), error))
         elif not (connector.reconnectable and self._again(exchange)):
             self._fail(exchange_error("reset", str(error), error))
-            connector.txbs.clear()
 
     # the end of a connection under an exchange
 
@@ -644,6 +642,8 @@ class Carrier:
         respondent = self.respondent
         reason = Reason.of(error)
         begun = bool(respondent.started)
+        if built:
+            self.connector.txbs.clear()  # no octet of it goes out with a later request
         respondent.errored = True
         respondent.error = reason
         response: dict[str, Any] = {

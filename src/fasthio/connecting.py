@@ -441,7 +441,7 @@ class ConnectorTls(Connector, tcp.ClientTls):  # type: ignore[misc]
 
         Args:
             context: context to use; what the further arguments name is loaded
-                into it, and the system's authorities are not loaded again.
+                into it, and the system's authorities where it has none.
             version: ssl protocol constant, None for the default context.
             certify: verify mode, None for the default: CERT_REQUIRED.
             hostify: check the host name of the certificate, None for the default.
@@ -461,10 +461,14 @@ class ConnectorTls(Connector, tcp.ClientTls):  # type: ignore[misc]
         self._context: ssl.SSLContext | None = None
         self._sessions = shared_sessions
         self._wrapped: ssl.SSLContext | None = None  # the context of the present socket
+        self._session_key: tuple[Any, ...] = ()
         if context is not None:
             if hostify and certify == ssl.CERT_NONE:
                 raise ValueError("hostify needs certify to be CERT_OPTIONAL or CERT_REQUIRED")
             load_files(context, keypath, certpath, cafilepath)
+            if context.verify_mode != ssl.CERT_NONE and not context.cert_store_stats()["x509_ca"]:
+                # as hio does, but not into one that has authorities
+                context.load_default_certs(purpose=ssl.Purpose.SERVER_AUTH)
             self.context = context
         elif (
             version
@@ -514,7 +518,7 @@ class ConnectorTls(Connector, tcp.ClientTls):  # type: ignore[misc]
         if context is None or context is not (self._context or shared_context()):
             return  # the program has set another context since
         if self.fault is None and isinstance(self.cs, ssl.SSLSocket):
-            self._sessions.keep(context, self.certedhost, self.ha[1], self.cs.session)
+            self._sessions.keep(self._session_key, self.cs.session)
 
     def wrap(self) -> None:
         """Put TLS on the socket.
@@ -524,13 +528,13 @@ class ConnectorTls(Connector, tcp.ClientTls):  # type: ignore[misc]
             OSError: the system refuses.
         """
         context = self._wrapped = self._context or shared_context()
-        session = self._sessions.get(context, self.certedhost, self.ha[1])
+        key = self._session_key = self._sessions.key(context, self.certedhost, self.ha[1])
         self.cs = context.wrap_socket(
             self.cs,
             server_side=False,
             do_handshake_on_connect=False,
             server_hostname=self.certedhost,
-            session=session,
+            session=self._sessions.get(key),
         )
 
     def handshake(self) -> bool:

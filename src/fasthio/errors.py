@@ -115,7 +115,7 @@ _KINDS: dict[str, type[ParseError]] = {
 }
 
 
-def parse_error(code: str, *, offset: int, state: str, near: bytes = b"") -> ParseError:
+def parse_error(code: str, *, offset: int, state: str, near: bytes | bytearray = b"") -> ParseError:
     """Build the exception for a code, with its one text.
 
     Args:

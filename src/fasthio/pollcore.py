@@ -19,6 +19,7 @@ from hio.base import doing
 from hio.help import Hict
 
 from .clienting import Client, ClientDoer
+from .exchanging import IDEMPOTENT
 
 __all__ = ["PlanError", "PollPlan", "PollResult", "check_url", "poll"]
 
@@ -181,6 +182,7 @@ class PollDoer(doing.Doer):  # type: ignore[misc]  # hio has no types
         self.path = self.parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
         self.client: Client | None = None
         self.doer: ClientDoer | None = None
+        self.fresh = True  # the connection carries its first poll
         self.begun = 0
         self.stamp = 0.0
         self.started: float | None = None
@@ -212,7 +214,11 @@ class PollDoer(doing.Doer):  # type: ignore[misc]  # hio has no types
         self.due = max(self.due + self.plan.every, now)
         self.stamp = time.time()
         self.started = time.monotonic()
+        self._send()
+
+    def _send(self) -> None:
         try:
+            self.fresh = self.client is None
             if self.client is None:
                 self._connect()
             client = self.client
@@ -225,28 +231,28 @@ class PollDoer(doing.Doer):  # type: ignore[misc]  # hio has no types
                 headers=Hict(self.plan.headers),
             )
             client.service()  # send at once, not in the next cycle
-        except OSError as error:  # the name has no address, or there are no sockets left
-            self._fail("unresolved" if _is_unresolved(error) else "socket", str(error))
+        except socket.gaierror as error:
+            self._fail("unresolved", str(error))
+        except OSError as error:  # no sockets left, or no such certificates
+            self._fail("system", str(error))
         except ValueError as error:
             raise PlanError(f"{self.url} cannot be polled: {error}") from error
 
     def _connect(self) -> None:
+        # not reconnectable: an event stream that ends is a response, not to be resumed
         self.client = Client(
             hostname=self.parts.hostname,
             port=self.parts.port,
             scheme=self.parts.scheme,
             portOptional=True,
-            method=self.plan.method,
-            path="/",
-            reconnectable=True,
+            reconnectable=False,
         )
         self.doer = ClientDoer(client=self.client)
         self.doist.extend([self.doer])
 
     def _drop(self) -> None:
         if self.doer is not None:
-            if self.doer in self.doist.doers:
-                self.doist.remove([self.doer])
+            self.doist.remove([self.doer])
             self.doer = None
         if self.client is not None:
             self.client.close()
@@ -256,31 +262,50 @@ class PollDoer(doing.Doer):  # type: ignore[misc]  # hio has no types
         assert self.client is not None
         assert self.started is not None
         now = time.monotonic()
-        response = self.client.responses.popleft() if self.client.responses else None
-        if response is not None:
-            self._finish(response, now - self.started)
+        connector = self.client.connector
+        if self.client.responses:
+            response = self.client.responses.popleft()
+            if not self.fresh and self._stale(response):
+                self._drop()
+                self._send()
+            else:
+                self._finish(response, now - self.started)
+        elif not connector.connected and connector.refusals:
+            refused = isinstance(connector.fault, ConnectionRefusedError)
+            self._fail("refused" if refused else "unreachable", str(connector.fault))
         elif now - self.started >= self.plan.timeout:
-            self._fail("timeout", f"no whole response within {self.plan.timeout:g} s")
+            missing = "whole response" if connector.connected else "connection"
+            self._fail("timeout", f"no {missing} within {self.plan.timeout:g} s")
+
+    def _stale(self, response: dict[str, Any]) -> bool:
+        """Tell whether a kept connection had ended before it could carry the request.
+
+        A server may close a connection at any time between requests; what can be
+        sent again then is (RFC 9112 9.3.1, RFC 9110 9.2.2), once, on a new one.
+        """
+        code = getattr(response["error"], "code", None)
+        if code in ("closed-before-start", "reset"):
+            return response["status"] is None and self.plan.method in IDEMPOTENT
+        return code == "closed"
 
     def _finish(self, response: dict[str, Any], latency: float) -> None:
         assert self.client is not None
         failure, error = judge(response)
-        status = response["status"]
         result = PollResult(
             url=self.url,
             time=self.stamp,
-            latency=latency if status is not None and not response["errored"] else None,
-            status=status,
+            latency=None if response["errored"] else latency,
+            status=response["status"],
             reason=response["reason"] or "",
-            octets=len(response["body"] or b""),
+            octets=len(response["body"]),
             events=len(self.client.events),
             redirects=len(response.get("redirects", ())),
             failure=failure,
             error=error,
         )
         self.started = None
-        if response["errored"] or result.redirects:
-            self._drop()  # it may be connected elsewhere now
+        if response["errored"]:
+            self._drop()
         self.report(result)
 
     def _fail(self, failure: str, error: str) -> None:
@@ -329,10 +354,6 @@ def judge(response: dict[str, Any]) -> tuple[str | None, str | None]:
     if status >= 400:
         return f"status-{status}", f"{status} {response['reason']}".rstrip()
     return None, None
-
-
-def _is_unresolved(error: OSError) -> bool:
-    return isinstance(error, socket.gaierror | socket.herror)
 
 
 def _wait(pollers: Sequence[PollDoer]) -> None:

@@ -128,8 +128,8 @@ def _target(base: Any, location: str) -> Target:
         # some take it for a slash: then another host is meant
         raise ValueError("backslash in the authority")
     hostname, port = normalize_host_port(authority, None, _PORTS[scheme])
-    if not hostname:
-        raise ValueError("no host")
+    if not hostname or authority.startswith("[") is not (":" in hostname):
+        raise ValueError("no host, or brackets round what is no IPv6 address")
     if not hostname.isascii():
         hostname = hostname.encode("idna").decode("ascii")
     path = quote(splits.path, safe=_SAFE) or "/"

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Generator
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hio.core.http import httping
 from hio.help import Hict
@@ -19,7 +18,11 @@ from multidict import istr
 from .engine import ResponseParser
 from .errors import ParseError, Reason
 from .eventing import EventSource
-from .grammar import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from .grammar import Limits
 
 __all__ = ["REDIRECTS", "Respondent"]
 
@@ -68,6 +71,30 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
 
     Retry = 100  # milliseconds before an event stream is asked for again
 
+    # made by hio's base, which has no types
+    msg: bytearray
+    dictable: bool
+    parser: Generator[bool | None, None, None] | None
+    version: tuple[int, int] | None
+    length: int | None
+    chunked: bool | None
+    jsoned: bool | None
+    encoding: str
+    persisted: bool | None
+    started: bool | None
+    headed: bool | None
+    bodied: bool | None
+    ended: bool | None
+    closed: bool | None
+    errored: bool
+    error: str | None
+    headers: Any
+    parms: dict[str, str | None] | None
+    trails: Any
+    body: bytearray
+    data: Any
+    method: str
+
     #: False in a subclass that overrides a generator: then `parse` goes through it.
     _direct = True
 
@@ -97,7 +124,7 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
             redirectable: True to let redirects be followed.
             events: where server-sent events are put.
             retry: milliseconds before an event stream is asked for again.
-            leid: id of the last event seen; hio ignores it (D27).
+            leid: id of the last event seen; hio ignores it (hio: D27).
             limits: bounds on what a response may cost; None for the default ones.
             kwa: `msg`, `dictable` and `method` as for hio's Parsent.
         """
@@ -294,7 +321,7 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
         try:
             before = engine.consumed
             try:
-                count = engine.parse(msg, self.closed)
+                count = engine.parse(msg, bool(self.closed))
             except ParseError:
                 count = engine.consumed - before
                 raise
@@ -353,7 +380,7 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
         engine = self.engine
         before = engine.consumed
         try:
-            step(self.msg, self.closed)
+            step(self.msg, bool(self.closed))
         finally:
             del self.msg[: engine.consumed - before]
 
@@ -377,7 +404,10 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
             if self.evented:
                 self.body = engine.body
                 self.eventSource = EventSource(
-                    raw=self.body, events=self.events, dictable=self.dictable
+                    raw=self.body,
+                    events=self.events,
+                    dictable=self.dictable,
+                    limits=engine.limits,
                 )
         self.checkPersisted()
         if status in REDIRECTS:
@@ -390,6 +420,8 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
         source = self.eventSource
         if source is None:
             return
+        if self.engine.done:
+            source.close()  # an event that is not finished now never will be
         source.parse()
         if source.retry is not None:
             self.retry = source.retry

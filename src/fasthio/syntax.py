@@ -158,7 +158,8 @@ def codings_of(value: str) -> tuple[tuple[str, ...], bool, str]:
         if index < len(value) and value[index] != ",":
             # chunked;q=1 is a coding with a rank: TE syntax, not Transfer-Encoding's
             return ((), False, "bad-coding")
-        if "chunked" in names:
+        # it can only be the last one so far: behind it each coding is a fault
+        if names and names[-1] == "chunked":
             repeated = match[1].lower() == "chunked"
             return ((), False, "chunked-repeated" if repeated else "chunked-not-last")
         names.append(match[1].lower())

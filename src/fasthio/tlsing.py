@@ -96,7 +96,14 @@ class Sessions:
         self._kept: OrderedDict[tuple[Any, ...], ssl.SSLSession] = OrderedDict()
 
     @staticmethod
-    def _key(context: ssl.SSLContext, certedhost: str, port: int) -> tuple[Any, ...]:
+    def key(context: ssl.SSLContext, certedhost: str, port: int) -> tuple[Any, ...]:
+        """Give the key of a handshake that begins now, as the context verifies now.
+
+        Args:
+            context: of the handshake.
+            certedhost: name the certificate must bear.
+            port: of the server.
+        """
         return (
             id(context),
             certedhost,
@@ -106,17 +113,14 @@ class Sessions:
             int(context.verify_flags),
         )
 
-    def get(self, context: ssl.SSLContext, certedhost: str, port: int) -> ssl.SSLSession | None:
-        """Give the last session with a server, or None."""
-        return self._kept.get(self._key(context, certedhost, port)) if self._kept else None
+    def get(self, key: tuple[Any, ...]) -> ssl.SSLSession | None:
+        """Give the last session under a key, or None."""
+        return self._kept.get(key)
 
-    def keep(
-        self, context: ssl.SSLContext, certedhost: str, port: int, session: ssl.SSLSession | None
-    ) -> None:
-        """Keep a session, where the server gave one that can be resumed."""
+    def keep(self, key: tuple[Any, ...], session: ssl.SSLSession | None) -> None:
+        """Keep a session under the key its handshake began with, if it can be resumed."""
         if session is None or not session.has_ticket:
             return
-        key = self._key(context, certedhost, port)
         self._kept[key] = session
         self._kept.move_to_end(key)
         while len(self._kept) > _MOST:

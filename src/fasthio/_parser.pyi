@@ -1,0 +1,238 @@
+"""The engines: what `_parser` (C) and `_pyparser` (Python) both offer, documented once.
+
+Both give the same values, states, errors and texts on every input, however it was
+cut into pieces.
+"""
+
+from collections.abc import Callable, MutableSequence
+from typing import Any, Final
+
+from typing_extensions import disjoint_base
+
+from .errors import ParseError
+from .grammar import Limits
+
+__all__ = ["NAME", "EventParser", "ResponseParser", "peek", "receive", "send"]
+
+NAME: Final[str]
+"""Name of the engine: "c" or "py"."""
+
+@disjoint_base
+class HeadParser:
+    """Parse the lines of heads and trailer sections; the base of ResponseParser."""
+
+    @property
+    def limits(self) -> Limits:
+        """Bounds in force."""
+    @property
+    def mapping(self) -> type[Any]:
+        """Type of `headers` and `trailers`."""
+    @property
+    def method(self) -> str:
+        """Method of the request that the response answers, in upper case."""
+    @property
+    def version(self) -> tuple[int, int] | None:
+        """(1, 1) or (1, 0), None before the status line (RFC 9112 2.3).
+
+        0.9 and 1.0 are (1, 0); 1.1 and any higher minor version are (1, 1).
+        """
+    @property
+    def status(self) -> int | None:
+        """Status code, 100 to 999; None before the final status line (RFC 9112 4)."""
+    @property
+    def reason(self) -> str | None:
+        """Reason phrase as sent, ISO-8859-1, white space at its ends removed; may be ""."""
+    @property
+    def headers(self) -> Any:
+        """Fields of the final head in a `mapping`: repeated ones in order, OWS removed,
+        folded ones joined by one space (RFC 9112 5); None before the status line."""
+    @property
+    def interims(self) -> int:
+        """Interim responses read before the final one: each 1xx but 101 (RFC 9110 15.2)."""
+    @property
+    def consumed(self) -> int:
+        """Octets of this message taken so far, its interim responses included."""
+    @property
+    def error(self) -> ParseError | None:
+        """What the message failed with, or None."""
+
+@disjoint_base
+class ResponseParser(HeadParser):
+    """Parse HTTP/1.1 responses from a buffer that fills as octets come (RFC 9112).
+
+    One parser reads one response after the other: `start` before each. What it hands
+    out belongs to the caller and is not touched again after the next `start`.
+    """
+
+    def __init__(self, *, limits: Limits | None = None, mapping: type[Any] | None = None) -> None:
+        """Make a parser, ready for the response to a GET.
+
+        Args:
+            limits: bounds on what one response may cost; None for `grammar.LIMITS`.
+            mapping: type of headers and trailers, made without arguments, or from pairs
+                where it is a CIMultiDict; needs `add(name, value)`. None for CIMultiDict.
+        """
+    def start(self, method: str = "GET") -> None:
+        """Begin a new exchange, in any state; all of the last message is forgotten.
+
+        Args:
+            method: method of the request: HEAD and CONNECT change what has a body
+                (RFC 9112 6.3).
+        Cost: O(1); `body` and `headers` are new objects, those handed out stay as they are.
+        """
+    def reset(self) -> None:
+        """Begin a new exchange with the method of the last one."""
+    def start_body(self, framing: str, length: int | None = None) -> None:
+        """Begin a new exchange at its body, the head being known from elsewhere.
+
+        Args:
+            framing: one of `grammar.FRAMINGS`.
+            length: octets of the body, with framing "fixed" and only with it.
+        Raises:
+            ValueError: an argument that cannot be.
+            LimitError: the body is longer than `limits.body`.
+        """
+    def parse(self, rx: bytearray, eof: bool = False) -> int:
+        """Consume response octets from the front of `rx`.
+
+        Args:
+            rx: received octets, oldest first, without those that earlier calls counted.
+                Read only: never resized, no view kept.
+            eof: True once the peer will send no more; sticky until `start`.
+        Returns:
+            Octets of `rx` now dead, 0 <= n <= len(rx). The caller deletes them. Octets
+            behind the end of the message are left.
+        Raises:
+            StatusLineError, VersionError: the status line (RFC 9112 2.3, 4).
+            FieldError: a field or trailer line (RFC 9112 5).
+            FramingError: Content-Length or Transfer-Encoding (RFC 9112 6), raised when
+                the head is complete.
+            ChunkError: a chunk-size line, or no CRLF after the data (RFC 9112 7.1).
+            LimitError: more than `limits` allow.
+            ClosureError: `eof` inside the message (RFC 9112 8).
+            The same error is raised again by each call until `start`. What was consumed
+            before it is in `consumed`, what was understood in the attributes.
+        Cost: O(new octets), however they were cut.   hio: D20, D21, D30 to D36.
+        """
+    def parse_head(self, rx: bytearray, eof: bool = False) -> int:
+        """Consume as `parse` does, but stop when the final head is complete."""
+    @property
+    def state(self) -> str:
+        """State of the parser, one of `grammar.STATES`."""
+    @property
+    def headed(self) -> bool:
+        """True once the final head is complete."""
+    @property
+    def done(self) -> bool:
+        """True once the message is complete."""
+    @property
+    def framing(self) -> str | None:
+        """How the body ends, one of `grammar.FRAMINGS` (RFC 9112 6.3); None before that is known."""
+    @property
+    def length(self) -> int | None:
+        """Content-Length where it frames the body; once done the octets of the body."""
+    @property
+    def body(self) -> bytearray:
+        """Body so far, chunked coding removed. The owner of the response may take octets
+        from its front meanwhile; `limits.body` bounds what is held."""
+    @property
+    def extensions(self) -> dict[str, str | None]:
+        """Chunk extensions, the last of each name; None without a value (RFC 9112 7.1.1)."""
+    @property
+    def trailers(self) -> Any:
+        """Trailer fields in a `mapping`, None if there were none; never merged into
+        `headers` (RFC 9112 7.1.2)."""
+    @property
+    def codings(self) -> tuple[str, ...]:
+        """Transfer codings left on the body, first applied first, in lower case (RFC 9112 6.1)."""
+    @property
+    def conflicted(self) -> bool:
+        """True where Transfer-Encoding and Content-Length both came: the connection must
+        not be used again (RFC 9112 6.3)."""
+    @property
+    def wanted(self) -> int:
+        """Octets that may be put straight at the end of `body`: of the fixed body or chunk
+        under way, 0 if none, -1 without bound until the peer closes."""
+    def received(self, count: int) -> None:
+        """Note that octets were put straight at the end of `body`, none being left in `rx`.
+
+        Args:
+            count: octets, at most `wanted`.
+        Raises:
+            ValueError: more than were wanted.
+        """
+
+@disjoint_base
+class EventParser:
+    """Parse an event stream as its octets come (WHATWG HTML 9.2)."""
+
+    def __init__(self, *, limits: Limits | None = None) -> None:
+        """Make a parser for the beginning of a stream.
+
+        Args:
+            limits: bounds `event_line`, `event` (octets) and `events`; None for the defaults.
+        """
+    leid: str | None
+    """Last event id, None before the first; changes at the blank line that ends an event.
+    Settable: the id to go on from."""
+    retry: int | None
+    """Reconnection time, milliseconds, or None. Settable."""
+    @property
+    def bom(self) -> str | None:
+        """U+FEFF if the stream began with one, else None."""
+    @property
+    def consumed(self) -> int:
+        """Octets of this stream taken so far."""
+    @property
+    def count(self) -> int:
+        """Events of this stream dispatched so far."""
+    @property
+    def ended(self) -> bool:
+        """True once the end of the stream was met."""
+    @property
+    def error(self) -> ParseError | None:
+        """The error the stream failed with, or None."""
+    def feed(
+        self, raw: bytearray, events: MutableSequence[dict[str, Any]], eof: bool = False
+    ) -> int:
+        """Take whole lines from the front of `raw` and append what they dispatch to `events`.
+
+        Args:
+            raw: octets of the stream, oldest first; what is taken is deleted from it, an
+                unfinished line stays.
+            events: where dicts of `id`, `name` and `data` go.
+            eof: True once no more octets will come: an unfinished event is dropped.
+        Returns:
+            Events appended.
+        Raises:
+            EventError: a line, an event or the queue exceeds its limit; raised again by
+                each call until `reset`. Events before it are in `events`.
+        Cost: O(new octets).   hio: D70 to D78.
+        """
+    def reset(self) -> None:
+        """Begin a new stream: an unfinished event is dropped; `leid` and `retry` stay."""
+
+def receive(fd: int, buffer: bytearray, size: int) -> int:
+    """Append what a nonblocking socket has received, `size` octets at most.
+
+    Args:
+        fd: file descriptor of the socket.
+        buffer: where the octets are appended.
+        size: most octets to take in this call.
+    Returns:
+        Octets appended, 0 once the peer has closed its side, or minus the errno.
+    """
+
+def send(fd: int, buffer: bytearray | bytes) -> int:
+    """Send from the front of a buffer on a nonblocking socket.
+
+    Args:
+        fd: file descriptor of the socket.
+        buffer: octets to send; not changed.
+    Returns:
+        Octets sent, or minus the errno.
+    """
+
+peek: Callable[[int], int] | None
+"""Look whether a nonblocking socket has octets, without taking any: their number (1 at
+most), 0 once the peer has closed its side, or minus the errno. None on the Python engine."""

@@ -1,0 +1,37 @@
+"""The table of differences is whole: each number has a row and a test, and the page is current."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ASSEMBLE = runpy.run_path(str(ROOT / "docs" / "assemble.py"))
+NUMBER = re.compile(r"(?<![A-Za-z0-9])[Dd](\d\d)(?![A-Za-z0-9])")
+NUMBERS = [re.match(r"\| (D\d+) ", row)[1] for row in ASSEMBLE["rows"]()]
+
+
+def _mentioned(folder: str, pattern: str, skip: str = "") -> set[str]:
+    return {
+        f"D{number}"
+        for path in (ROOT / folder).rglob(pattern)
+        if path.name != skip
+        for number in NUMBER.findall(path.read_text())
+    }
+
+
+def test_page_is_current() -> None:
+    assert (ROOT / "docs" / "differences.md").read_text() == ASSEMBLE["page"]()
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_difference_has_a_test(number: str) -> None:
+    tests = _mentioned("tests", "*.py", skip=Path(__file__).name) | _mentioned("tests", "*.md")
+    assert number in tests
+
+
+def test_numbers_in_the_sources_have_a_row() -> None:
+    assert _mentioned("src", "*.p*") <= set(NUMBERS)
