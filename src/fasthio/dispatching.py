@@ -246,15 +246,14 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
         late = target._grid is not None and target._grid.number(now) > target._next
         target._late = ("backpressure" if due <= self._stall_end else "late") if late else ""
         if self._lines.at_hand(target):
-            self._join(target)
+            self._join(target, now)
         else:
             self._seek(target, now)
 
     def _seek(self, target: Target, now: float) -> None:
         """Let a target that needs a connection wait for an address, and for its turn."""
         if self._addresses(target, now) is not None:
-            target._place = "opening"
-            self._opening.append(target)
+            self._join_opening(target, now)
             return
         target._place = "resolving"
         name = (target.origin.host, target.origin.port)
@@ -275,8 +274,7 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
             for target in self._resolving.pop(answer.name, ()):
                 self._disarm(target)
                 if answer.error is None:
-                    target._place = "opening"
-                    self._opening.append(target)
+                    self._join_opening(target, now)
                 else:
                     self._unreached(target, "error", "unresolved", str(answer.error), now)
 
@@ -301,12 +299,24 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
         # a whole one, but for what adding up has lost
         while self._opening and self._tokens >= 1.0 - 1e-9:
             self._tokens -= 1.0
-            self._join(self._opening.popleft())
+            self._join(self._opening.popleft(), now)
 
-    def _join(self, target: Target) -> None:
-        target._place = "admission"
+    def _join_opening(self, target: Target, now: float) -> None:
+        self._move(target, "opening", now)
+        self._opening.append(target)
+
+    def _join(self, target: Target, now: float) -> None:
+        self._move(target, "admission", now)
         target._suspect = target.pace.failures > 0
         self._admission.join(target, target.origin, target._suspect)
+
+    def _move(self, target: Target, place: str, now: float) -> None:
+        """Note where a target waits; and, if that has cost it a poll, where it waited before."""
+        grid = target._grid
+        if target._place and not target._late and grid is not None:
+            if grid.number(now) > target._next:
+                target._late = target._place
+        target._place = place
 
     def _admit(self, now: float) -> None:
         """Begin polls as places allow."""
@@ -334,7 +344,7 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
             due = grid.tyme(number)
         if number > target._number + 1:
             self._skip(target, target._next - 1, target._hold or "late", now)
-            why = target._place if target._place != "admission" else ""
+            why = target._place if target._place == "resolving" else ""
             why = target._late or why or self._admission.why(target.origin)
             self._skip(target, number - 1, why, now)
         target._number = number
