@@ -470,7 +470,7 @@ class PollerDoer(doing.Doer):  # type: ignore[misc]  # hio has no types
         Returns:
             True when it has nothing left to do: stopped, or all targets are done.
         """
-        self.poller.service()
+        self.ready()
         return self.poller.done
 
     def fileno(self) -> int:
@@ -479,7 +479,11 @@ class PollerDoer(doing.Doer):  # type: ignore[misc]  # hio has no types
 
     def ready(self) -> int:
         """Handle what is ready, between two cycles; give how many results came."""
-        return self.poller.service()
+        poller = self.poller
+        came = poller.service()
+        if poller.next <= poller.tyme:
+            poller.wake()  # no socket tells of it: at once again
+        return came
 
     def exit(self) -> None:
         """Close the poller; what is under way ends as cancelled."""

@@ -150,10 +150,11 @@ class Readable(Protocol):
 class _Watched:
     """A client that the Doist watches for its ClientDoer."""
 
-    __slots__ = ("client", "cs", "fd", "mask")
+    __slots__ = ("client", "cs", "fd", "last", "mask")
 
     def __init__(self, client: Any) -> None:
         self.client = client
+        self.last: Any = None  # response that others have had a run to take
         self.cs: Any = None
         self.fd = -1
         self.mask = 0
@@ -217,18 +218,17 @@ class ReadyDoist(doing.Doist):  # type: ignore[misc]  # hio has no types
         remaining = timer.remaining
         if remaining <= 0.0:
             return
-        self._watch(readiness)
-        waiting = False  # somebody may wait for what was handled
+        # somebody may wait for what was handled
+        waiting = self._watch(readiness) and self.eager
         while remaining > 0.0:
             timeout = remaining
             if waiting:
                 now = time.monotonic()
                 if now >= self._rest:
-                    waiting = False
                     self._run_eager(now)
                     if not self.deeds:
                         return
-                    self._watch(readiness)
+                    waiting = self._watch(readiness)
                     remaining = timer.remaining
                     continue
                 timeout = min(timeout, self._rest - now)
@@ -255,8 +255,12 @@ class ReadyDoist(doing.Doist):  # type: ignore[misc]  # hio has no types
 
     # what is watched
 
-    def _watch(self, readiness: Readiness) -> None:
-        """See which descriptors there are to be watched now."""
+    def _watch(self, readiness: Readiness) -> bool:
+        """See which descriptors there are to be watched now.
+
+        Returns:
+            True where a response has come since the last time and was not taken.
+        """
         doers: dict[int, Any] = {}
         clients: dict[int, Any] = {}
         for doer in _flatten(self.doers):
@@ -276,11 +280,18 @@ class ReadyDoist(doing.Doist):  # type: ignore[misc]  # hio has no types
         self._doers = doers
         for key in self._clients.keys() - clients.keys():
             self._forget(readiness, self._clients.pop(key))
+        fresh = False
         for key, client in clients.items():
             watched = self._clients.get(key)
             if watched is None:
                 watched = self._clients[key] = _Watched(client)
             self._watch_client(readiness, watched)
+            responses = getattr(client, "responses", None)
+            last = responses[-1] if responses else None
+            if last is not watched.last:
+                watched.last = last
+                fresh = fresh or last is not None
+        return fresh
 
     def _watch_client(self, readiness: Readiness, watched: _Watched) -> None:
         connector = watched.client.connector
