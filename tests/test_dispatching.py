@@ -132,9 +132,7 @@ class TestOverlap:
 class TestFailures:
     def test_backoff_doubles_on_the_grid(self) -> None:
         poller = ScriptedPoller(lambda flight: (0.0, "error", None))
-        target = poller.add(
-            URL, every=1.0, backoff=Backoff(cap=8.0), circuit=Circuit(failures=0)
-        )
+        target = poller.add(URL, every=1.0, backoff=Backoff(cap=8.0), circuit=Circuit(failures=0))
         results = poller.run(40.0)
         assert numbers(results) == [0, 1, 3, 7, 15, 23, 31, 39]
         assert [reason for reason, _, _ in skipped(results)] == ["backoff"] * 6
@@ -142,9 +140,7 @@ class TestFailures:
 
     def test_recovery_brings_the_rate_back(self) -> None:
         poller = ScriptedPoller(
-            lambda flight: (0.0, "ok", response())
-            if flight.number >= 3
-            else (0.0, "timeout", None)
+            lambda flight: (0.0, "ok", response()) if flight.number >= 3 else (0.0, "timeout", None)
         )
         target = poller.add(URL, every=1.0)
         results = poller.run(8.0)
@@ -229,9 +225,7 @@ class TestFailures:
 
 class TestPlaces:
     def test_concurrency_is_never_exceeded_and_turns_are_fair(self) -> None:
-        poller = ScriptedPoller(
-            lambda flight: (0.5, "ok", response()), concurrency=4, openings=1e6
-        )
+        poller = ScriptedPoller(lambda flight: (0.5, "ok", response()), concurrency=4, openings=1e6)
         targets = [poller.add(URL, every=1.0, label=str(n)) for n in range(40)]
         results = poller.run(60.0)
         assert poller.most == 4

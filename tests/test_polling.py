@@ -348,9 +348,7 @@ class TestExpectations:
             (lambda result: result.status == 404, 404, True),
         ],
     )
-    def test_what_is_a_success(
-        self, stage: Stage, expect: Any, status: int, good: bool
-    ) -> None:
+    def test_what_is_a_success(self, stage: Stage, expect: Any, status: int, good: bool) -> None:
         body = b"" if status == 204 else b"foo"
         result = stage.one(stage.server([Request(), answer(body, status)]), expect=expect)
         assert result.outcome == ("ok" if good else "unexpected")
@@ -360,7 +358,9 @@ class TestExpectations:
 
 
 class TestRetries:
-    @pytest.mark.parametrize("trouble", [[answer(b"", 503)], [RESET], [CLOSE], [b"HTTP/1.1 2", CLOSE]])
+    @pytest.mark.parametrize(
+        "trouble", [[answer(b"", 503)], [RESET], [CLOSE], [b"HTTP/1.1 2", CLOSE]]
+    )
     def test_transient_trouble_is_tried_again(self, stage: Stage, trouble: list[Any]) -> None:
         server = stage.server([Request(), *trouble, Request(), OK], [Request(), OK])
         result = stage.one(server, retries=1)

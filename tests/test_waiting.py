@@ -118,9 +118,7 @@ class TestReadyDoist:
         poller = Poller(openings=1e6)
         poller.add(f"{root}/json", every=0.0)
         until = Until(poller, 5)
-        doist = ReadyDoist(
-            real=True, tock=0.1, eager=False, doers=[PollerDoer(poller), until]
-        )
+        doist = ReadyDoist(real=True, tock=0.1, eager=False, doers=[PollerDoer(poller), until])
         doist.do()
         assert len(until.tymes) == len(set(until.tymes))
         assert len(poller.results) >= 5
