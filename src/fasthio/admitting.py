@@ -25,6 +25,7 @@ class Admission(Generic[T]):
     Attributes:
         places: items that may be in at once.
         inside: items that are in.
+        queued: items that wait.
     """
 
     def __init__(self, places: int, each: int | None = None, share: float = SHARE) -> None:
@@ -47,6 +48,7 @@ class Admission(Generic[T]):
         self.each = each
         self.suspects = max(1, int(places * share))
         self.inside = 0
+        self.queued = 0
         self._doubtful = 0  # suspects that are in
         self._held: dict[Hashable, int] = {}  # places that each origin holds
         # items wait in two rooms, the sound and the suspect, each with a line per origin
@@ -54,22 +56,25 @@ class Admission(Generic[T]):
 
     def __len__(self) -> int:
         """Give how many wait."""
-        return len(self._rooms[0]) + len(self._rooms[1])
+        return self.queued
 
     def join(self, item: T, origin: Hashable, suspect: bool = False) -> None:
         """Let an item wait for a place; it must not be waiting already."""
+        self.queued += 1
         self._rooms[suspect].join(item, origin)
 
     def drop(self, item: T, origin: Hashable) -> bool:
         """Take back an item that waits; False if it does not."""
-        return any(room.drop(item, origin) for room in self._rooms)
+        found = any(room.drop(item, origin) for room in self._rooms)
+        self.queued -= found
+        return found
 
     def admit(self) -> T | None:
         """Let the next item in; None while none may.
 
         The sound go first; among origins each gets its turn.
         """
-        if self.inside >= self.places:
+        if not self.queued or self.inside >= self.places:
             return None
         for suspect, room in enumerate(self._rooms):
             if suspect and self._doubtful >= self.suspects:
@@ -77,11 +82,31 @@ class Admission(Generic[T]):
             found = room.next(self._held, self.each)
             if found is not None:
                 item, origin = found
+                self.queued -= 1
                 self.inside += 1
                 self._held[origin] = self._held.get(origin, 0) + 1
                 self._doubtful += suspect
                 return item
         return None
+
+    def enter(self, origin: Hashable, suspect: bool = False) -> bool:
+        """Let an item in that has not waited; False where it must, or others wait.
+
+        Cost: that of a dictionary, and nothing else.
+        """
+        if self.queued or self.inside >= self.places:
+            return False
+        held = self._held
+        mine = held.get(origin, 0)
+        if self.each is not None and mine >= self.each:
+            return False
+        if suspect:
+            if self._doubtful >= self.suspects:
+                return False
+            self._doubtful += 1
+        self.inside += 1
+        held[origin] = mine + 1
+        return True
 
     def leave(self, origin: Hashable, suspect: bool = False) -> None:
         """Free the place of an item.
@@ -120,10 +145,6 @@ class _Room(Generic[T]):
         self._lines: dict[Hashable, OrderedDict[T, None]] = {}
         self._turns: deque[Hashable] = deque()  # origins to try, each once
         self._parked: set[Hashable] = set()  # origins with all their places taken
-        self._count = 0
-
-    def __len__(self) -> int:
-        return self._count
 
     def __iter__(self) -> Iterator[T]:
         for line in self._lines.values():
@@ -135,14 +156,12 @@ class _Room(Generic[T]):
             line = self._lines[origin] = OrderedDict()
             self._turns.append(origin)
         line[item] = None
-        self._count += 1
 
     def drop(self, item: T, origin: Hashable) -> bool:
         line = self._lines.get(origin)
         if line is None or item not in line:
             return False
         del line[item]  # an empty line goes when its turn comes
-        self._count -= 1
         return True
 
     def next(self, held: dict[Hashable, int], each: int | None) -> tuple[T, Hashable] | None:
@@ -157,7 +176,6 @@ class _Room(Generic[T]):
                 self._parked.add(origin)  # until one of its places is free
                 continue
             item, _ = line.popitem(last=False)
-            self._count -= 1
             if line:
                 turns.append(origin)
             else:

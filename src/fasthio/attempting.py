@@ -10,6 +10,7 @@ from .judging import judge, may_retry, may_retry_status
 from .lines import Line, key_of, make_client, poll_limits
 from .results import Latency, PollResult
 from .scheduling import FOREVER
+from .waiting import READ
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -87,19 +88,27 @@ class Attempter(Dispatcher):
             now: clock at which its socket was ready.
         """
         client = line.client
-        client.service()
+        connector = client.connector
+        if flight.answering and connector.connected and not connector.txbs:
+            client.serviceResponse()  # all that is left to do
+        else:
+            client.service()
         if client.responses:
             self._answered(line, flight, client.responses.popleft(), now)
             return
         connector = client.connector
         if connector.connected:
+            flight.answering = True
             if flight.fresh and flight.connected is None:
                 flight.connected = now
                 flight.connect_by = FOREVER
             if flight.first is None and client.respondent.started:
                 flight.first = now
-            if line.pending():
-                self._lines.again.append(line)
+            if connector.more or client.secured:
+                if line.pending():
+                    self._lines.again.append(line)
+            if line.mask == READ and connector.cs is line.cs and not connector.txbs:
+                return  # watched for just that
         elif connector.refusals:
             fault = connector.fault
             text = str(fault) if fault is not None else "no address takes connections"
@@ -115,6 +124,7 @@ class Attempter(Dispatcher):
         flight.attempts += 1
         flight.retry_at = flight.connect_by = FOREVER
         flight.connected = flight.first = None
+        flight.answering = False
         clock = self._clock()
         line = self._lines.take(target)
         try:
@@ -133,9 +143,12 @@ class Attempter(Dispatcher):
             target._line = line
         line.flight = flight
         flight.line = line
+        wake = flight.deadline
         if flight.fresh and target.spec.connect_timeout is not None:
             flight.connect_by = now + target.spec.connect_timeout
-        self._arm(target, flight.wake)
+            wake = min(wake, flight.connect_by)
+        if target._timer is None or target._timer[0] > wake:
+            self._arm(target, wake)
         line.send(target)
         self._serve(line, flight, clock)
 
@@ -178,12 +191,13 @@ class Attempter(Dispatcher):
             return
         if flight.first is None:
             flight.first = now
-        redirects = len(response.get("redirects", ()))
+        spec = flight.target.spec
+        redirects = len(response["redirects"]) if "redirects" in response else 0
         events: tuple[Any, ...] = ()
         if client.events:
             events = tuple(client.events)
             client.events.clear()
-        if errored or not line.same_place():
+        if errored or connector is not line.connector:
             self._lines.discard(line)
         else:
             if redirects:
@@ -193,7 +207,11 @@ class Attempter(Dispatcher):
                 self._lines.keep(line)
             else:
                 self._lines.hang_up(line)  # its client is opened again for the next poll
-        if may_retry_status(flight.target.spec, flight.attempts, response) and self._again(flight):
+        if (
+            spec.retries
+            and may_retry_status(spec, flight.attempts, response)
+            and self._again(flight)
+        ):
             return
         if not errored:
             self._finish(
@@ -202,7 +220,7 @@ class Attempter(Dispatcher):
             return
         error = response["error"]
         code = getattr(error, "code", "") or "malformed"
-        if may_retry(flight.target.spec, flight.attempts, code) and self._again(flight):
+        if may_retry(spec, flight.attempts, code) and self._again(flight):
             return
         self._finish(
             flight,
@@ -289,23 +307,19 @@ class Attempter(Dispatcher):
         began = flight.began
         connected, first = flight.connected, flight.first
         result = PollResult(
-            target,
-            outcome,
-            reason=reason,
-            due=flight.due,
-            number=flight.number,
-            started=flight.started,
-            latency=Latency(
-                None if connected is None else connected - began,
-                None if first is None else first - began,
-                clock - began,
-            ),
-            attempts=flight.attempts,
-            octets=octets,
-            events=events,
-            redirects=redirects,
-            error=error,
+            target, outcome, due=flight.due, number=flight.number, started=flight.started
         )
+        result.reason = reason
+        result.error = error
+        result.attempts = flight.attempts
+        result.latency = Latency(
+            None if connected is None else connected - began,
+            None if first is None else first - began,
+            clock - began,
+        )
+        result.events = events
+        result.redirects = redirects
+        result.octets = octets
         if response is not None:
             if outcome == "ok":
                 judge(target, result, response)
@@ -318,7 +332,9 @@ class Attempter(Dispatcher):
         self._flying -= 1
         if flight.admitted:
             self._admission.leave(target.origin, flight.suspect)
-        if self._admission or self._owed or self.stalled:
+        if self._owed or self.stalled or self._admission.queued:
             self._stirred = True
-        self._deliver(result)
+        self.results.append(result)
+        self.counts[result.outcome] += 1
+        self._came += 1
         self._pursue(flight, result)

@@ -18,7 +18,7 @@ from hio.base import tyming
 from .admitting import Admission
 from .judging import asked_wait
 from .lines import Flight, Lines
-from .results import PollResult
+from .results import FAILURES, PollResult
 from .scheduling import FOREVER, Schedule
 
 if TYPE_CHECKING:
@@ -86,7 +86,8 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
         self._live = 0  # targets that are not done
         self._dues: Schedule[Target] = Schedule()
         self._timers: Schedule[Target] = Schedule()
-        self._wake = FOREVER  # tyme of the next thing to do
+        # tymes before which there is nothing to do: in all, in `_dues` and in `_timers`
+        self._wake = self._next_due = self._next_timer = FOREVER
         self._stirred = False  # something is to be done at once
         self._stall_end = -FOREVER
         self._stopping = False
@@ -146,8 +147,10 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
         target._next = number
         target._entry = self._dues.put(target, due)
         target.state = "waiting"
-        if due < self._wake:
-            self._wake = due
+        if due < self._next_due:
+            self._next_due = due
+            if due < self._wake:
+                self._wake = due
 
     def _follow(self, target: Target, number: int, now: float) -> None:
         """Schedule the poll of a number, or what comes when there is none."""
@@ -179,36 +182,39 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
     def _turn(self, now: float) -> None:
         """Do what is due by tyme."""
         self._stirred = False
-        if self._timers.next <= now:
+        if self._next_timer <= now:
             for target, _ in self._timers.take(now):
                 target._timer = None
                 if target._flight is not None:
                     self._ring(target._flight, now)
                 elif target._place == "resolving":
                     self._unresolved(target, now)
+            self._next_timer = self._timers.next
         if self._resolving:
             self._resolved(now)
         if self._owed:
             self._pay()
         if not self._stopping:
             if self._room():
-                self._stall(False, now)
-                if self._dues.next <= now:
-                    for target, due in self._dues.take(now):
+                if self.stalled:
+                    self._stall(False, now)
+                if self._next_due <= now:
+                    taken = self._dues.take(now)
+                    self._next_due = self._dues.next  # what follows may make it earlier
+                    for target, due in taken:
                         target._entry = None
                         self._fall_due(target, due, now)
                 if self._opening:
                     self._open_some(now)
-                self._admit(now)
-            elif self._dues.next <= now or self._admission or self._opening:
+                if self._admission.queued:
+                    self._admit(now)
+            elif self._next_due <= now or self._admission.queued or self._opening:
                 self._stall(True, now)
-        self._plan(now)
-
-    def _plan(self, now: float) -> None:
-        """Find out when the next turn must be."""
-        wake = self._timers.next
+        # when the next turn must be
+        wake = self._next_timer
         if not self.stalled:
-            wake = min(wake, self._dues.next)
+            if self._next_due < wake:
+                wake = self._next_due
             if self._opening:
                 wake = min(wake, now + max(0.0, 1.0 - self._tokens) / self._openings)
         self._wake = wake
@@ -242,13 +248,26 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
             self._skip(target, spec.count - 1, target._hold, now)
             self._end(target)
             return
-        target.state = "queued"
-        late = target._grid is not None and target._grid.number(now) > target._next
-        target._late = ("backpressure" if due <= self._stall_end else "late") if late else ""
-        if self._lines.at_hand(target):
-            self._join(target, now)
+        grid = target._grid
+        if grid is not None and grid.number(now) > target._next:
+            target._late = "backpressure" if due <= self._stall_end else "late"
         else:
+            target._late = ""
+        if not self._lines.at_hand(target):
+            target.state = "queued"
             self._seek(target, now)
+            return
+        target._suspect = suspect = target.pace.failures > 0
+        # the usual case: nobody waits, and nothing else need be asked
+        if (
+            not self._owed
+            and len(self.results) + self._flying < self._backlog
+            and self._admission.enter(target.origin, suspect)
+        ):
+            self._begin(target, now)
+        else:
+            target.state = "queued"
+            self._join(target, now)
 
     def _seek(self, target: Target, now: float) -> None:
         """Let a target that needs a connection wait for an address, and for its turn."""
@@ -325,12 +344,15 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
             target = admission.admit()
             if target is None:
                 return
-            flight = self._take_off(target, now)
-            flight.admitted = True
-            flight.suspect = target._suspect
-            self._attempt(flight, now)
-        if admission:
+            self._begin(target, now)
+        if admission.queued:
             self._stall(True, now)
+
+    def _begin(self, target: Target, now: float) -> None:
+        flight = self._take_off(target, now)
+        flight.admitted = True
+        flight.suspect = target._suspect
+        self._attempt(flight, now)
 
     def _take_off(self, target: Target, now: float) -> Flight:
         """Settle which poll this is, and what was left out before it."""
@@ -338,20 +360,23 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
         number = target._next
         due = now
         if grid is not None:
-            number = max(number, grid.number(now))
-            if target.spec.count is not None:
-                number = min(number, target.spec.count - 1)
-            due = grid.tyme(number)
-        if number > target._number + 1:
-            self._skip(target, target._next - 1, target._hold or "late", now)
-            why = target._place if target._place == "resolving" else ""
-            why = target._late or why or self._admission.why(target.origin)
-            self._skip(target, number - 1, why, now)
+            reached = grid.number(now)
+            if reached > number:
+                number = reached
+                if target.spec.count is not None and number >= target.spec.count:
+                    number = target.spec.count - 1
+            due = grid.phase + number * grid.every
+            if number > target._number + 1:
+                self._skip(target, target._next - 1, target._hold or "late", now)
+                why = target._place if target._place == "resolving" else ""
+                why = target._late or why or self._admission.why(target.origin)
+                self._skip(target, number - 1, why, now)
         target._number = number
         target._hold = target._place = ""
         target.state = "polling"
         target.polls += 1
-        target.pace.begin()
+        if target.pace.state != "closed":
+            target.pace.begin()
         flight = target._flight = Flight(target, number, due - self._shift)
         flight.started = self._wall()
         flight.began = self._clock()
@@ -437,18 +462,20 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
         pace = target.pace
         grid = target._grid
         now = self._now()
+        outcome = result.outcome
         hold, why = 0.0, ""
-        if result.failed:
+        if outcome in FAILURES:
             hold, why = pace.fail(spec.every)
-        elif result.ok:
+        elif pace.failures and outcome != "cancelled":
             pace.succeed()
-        if grid is not None and not (target.paused or self._stopping or result.reason == "removed"):
-            passed = grid.number(now)
-            if spec.count is not None:
-                passed = min(passed, spec.count - 1)
-            self._skip(target, passed, "overlap", now)
-        if target.state == "removed" or result.outcome == "cancelled":
+        if outcome == "cancelled":
             return
+        if grid is not None and not (target.paused or self._stopping):
+            passed = grid.number(now)
+            if passed > target._number:
+                if spec.count is not None:
+                    passed = min(passed, spec.count - 1)
+                self._skip(target, passed, "overlap", now)
         if self._stopping:
             self._end(target)
             return
@@ -457,7 +484,7 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
             return
         following = target._number + 1
         wait = 0.0
-        if result.failed:
+        if why:
             wait = asked_wait(result, self._wall(), self._longest)
         if grid is None:
             if spec.count is not None and following >= spec.count:
@@ -485,8 +512,10 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
                 return
             self._timers.cancel(entry)
         target._timer = self._timers.put(target, tyme)
-        if tyme < self._wake:
-            self._wake = tyme
+        if tyme < self._next_timer:
+            self._next_timer = tyme
+            if tyme < self._wake:
+                self._wake = tyme
 
     def _disarm(self, target: Target) -> None:
         if target._timer is not None:

@@ -35,6 +35,9 @@ def judge(target: Target, result: PollResult, response: dict[str, Any]) -> None:
     result.headers = response["headers"]
     result.body = response["body"]
     result.octets = len(result.body)
+    spec = target.spec
+    if status < 300 and spec.expect is None and not spec.conditional:
+        return  # the usual case
     kept = target.kept
     effective = status
     if status == 304 and kept is not None:  # RFC 9110 15.4.5: what we have still holds
@@ -42,8 +45,8 @@ def judge(target: Target, result: PollResult, response: dict[str, Any]) -> None:
         result.body = kept.body
         assert kept.status is not None
         effective = kept.status
-    _compare(target.spec, result, effective, response["reason"] or "")
-    if target.spec.conditional:
+    _compare(spec, result, effective, response["reason"] or "")
+    if spec.conditional:
         _remember(target, result)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from contextlib import suppress
+from ssl import SSLSocket
 from typing import TYPE_CHECKING, Any, Final
 
 from hio.help import Hict
 
 from .clienting import Client
 from .grammar import LIMITS, Limits
+from .responding import Respondent
 from .waiting import READ, WRITE
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ class Flight:
     __slots__ = (
         "admitted",
         "again",
+        "answering",
         "attempts",
         "began",
         "connect_by",
@@ -67,6 +70,7 @@ class Flight:
         self.attempts = 0
         self.again = False  # a kept connection turned out to be closed: sent again
         self.fresh = False  # on a connection of its own making
+        self.answering = False  # the request has gone out, its answer is waited for
         # by the wall and by the clock, in seconds
         self.started = 0.0
         self.began = 0.0
@@ -111,7 +115,7 @@ class Line:
 
     def send(self, target: Target) -> None:
         """Queue the request of a target; `client.service` sends it."""
-        fields = request_fields(target)
+        fields = target.spec.headers if target.kept is None else request_fields(target)
         client = self.client
         if self._dressed is not target or self._fields != fields:
             spec = target.spec
@@ -147,14 +151,10 @@ class Line:
     def pending(self) -> bool:
         """Tell whether there is more to be received that the selector will not tell of."""
         connector = self.client.connector
-        if getattr(connector, "more", False):
+        if connector.more:
             return True
-        pending = getattr(connector.cs, "pending", None)  # of TLS: decrypted already
-        return pending is not None and connector.connected and pending() > 0
-
-    def same_place(self) -> bool:
-        """Tell whether the client is still where it belongs: no redirect has led it away."""
-        return self.client.connector is self.connector
+        # of TLS: decrypted already
+        return isinstance(connector.cs, SSLSocket) and connector.cs.pending() > 0
 
 
 class Lines:
@@ -217,7 +217,8 @@ class Lines:
 
     def keep(self, line: Line) -> None:
         """Keep a line whose poll has ended open for others."""
-        self.watch(line)
+        if line.mask != READ or line.client.connector.cs is not line.cs:
+            self.watch(line)
         self._idle[line] = None
         if self._shared:
             self._pool.setdefault(line.key, []).append(line)
@@ -302,6 +303,14 @@ def poll_limits(limits: Limits | None, max_body: int) -> Limits:
     return Limits(**values)
 
 
+class PollRespondent(Respondent):
+    """Respondent that leaves bodies as they are: `PollResult.data` decodes them if asked to."""
+
+    def dictify(self) -> None:
+        """Decode nothing."""
+        self.data = None
+
+
 def make_client(
     origin: Origin,
     addresses: tuple[Address, ...],
@@ -323,13 +332,16 @@ def make_client(
         secure["certedhost"] = origin.host
         if context is not None:
             secure["context"] = context
+    respondent = PollRespondent(limits=limits)
     client = Client(
+        respondent=respondent,
+        events=respondent.events,
+        redirects=respondent.redirects,
         hostname=addresses[0].sockaddr[0],
         port=origin.port,
         scheme=origin.scheme,
         portOptional=True,
         reconnectable=False,  # the poller decides what is tried again
-        limits=limits,
         tymth=tymth,
         **secure,
     )

@@ -403,7 +403,8 @@ class Poller(Attempter):
             self._handle(readiness, events)
         if self._lines.again:
             self._handle_again()
-        now = self._now()
+        tymth = self._tymth
+        now = (tymth() if tymth is not None else self._clock() - self._start) + self._shift
         if now >= self._wake or self._stirred or self.stalled or self._resolving:
             self._turn(now)
         if self._on_result is not None and self.results:

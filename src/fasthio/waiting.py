@@ -176,6 +176,9 @@ class ReadyDoist(doing.Doist):  # type: ignore[misc]  # hio has no types
         handled: how often something was handled between cycles.
     """
 
+    if TYPE_CHECKING:
+        tyme: float  # hio's property
+
     def __init__(self, *pa: Any, eager: bool = True, **kwa: Any) -> None:
         """Take the arguments of hio's Doist.
 
