@@ -47,9 +47,9 @@ lint: $(STAMP)-dev
 
 types: $(STAMP)-dev
 	$(RUN) -m mypy
-	@if $(RUN) -c 'import fasthio._parser' 2>/dev/null; \
-	then echo '$(RUN) -m mypy.stubtest --allowlist tests/stubtest.txt fasthio._parser'; $(RUN) -m mypy.stubtest fasthio._parser; \
-	else echo 'no C engine: its stub is not checked'; fi
+	@if ! $(RUN) -c 'import fasthio._parser' 2>/dev/null; \
+	then echo 'no C engine: its stub is not checked'; \
+	else set -x; $(RUN) -m mypy.stubtest --allowlist tests/stubtest.txt fasthio._parser; fi
 
 clean:
 	rm -rf $(VENV) build dist src/*.egg-info src/fasthio/_parser.*.so

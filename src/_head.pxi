@@ -11,7 +11,7 @@ cdef class HeadParser:
     cdef readonly Py_ssize_t interims
     cdef readonly long long consumed
     cdef readonly object error
-    cdef str _asked            # method as it was given, so that the same again costs nothing
+    cdef object _asked            # method as it was given, so that the same again costs nothing
     cdef object _copy
     cdef object _add
     cdef int _state
@@ -62,7 +62,7 @@ cdef class HeadParser:
         PyMem_Free(self._head_lines)
         PyMem_Free(self._head_octets)
 
-    cdef int _start_head(self, str method) except -1:
+    cdef int _start_head(self, method) except -1:
         if method is not self._asked:
             self._asked = method
             self.method = method.upper()

@@ -53,6 +53,13 @@ include "_tables.pxi"
 include "_head.pxi"
 
 
+cdef inline bytearray buffer_of(object rx):
+    """Give a bytearray, of a subclass too, as one; anything else is a wrong call."""
+    if not isinstance(rx, bytearray):
+        raise TypeError(f"rx must be a bytearray, not {type(rx).__name__}")
+    return <bytearray>rx
+
+
 cdef class ResponseParser(HeadParser):
     cdef readonly object length
     cdef readonly object trailers
@@ -75,10 +82,12 @@ cdef class ResponseParser(HeadParser):
         self._most_body = -1 if self.limits.body is None else self.limits.body
         self._start("GET")
 
-    def start(self, str method not None="GET"):
+    def start(self, method="GET"):
+        if not isinstance(method, str):
+            raise TypeError(f"method must be a str, not {type(method).__name__}")
         self._start(method)
 
-    cdef int _start(self, str method) except -1:
+    cdef int _start(self, method) except -1:
         self._start_head(method)
         self.length = None
         self.trailers = None
@@ -155,11 +164,11 @@ cdef class ResponseParser(HeadParser):
 
     # parsing
 
-    def parse(self, bytearray rx not None, bint eof=False):
-        return self._run(rx, eof, False)
+    def parse(self, rx, bint eof=False):
+        return self._run(buffer_of(rx), eof, False)
 
-    def parse_head(self, bytearray rx not None, bint eof=False):
-        return self._run(rx, eof, True)
+    def parse_head(self, rx, bint eof=False):
+        return self._run(buffer_of(rx), eof, True)
 
     cdef Py_ssize_t _run(self, bytearray rx, bint eof, bint head_only) except -1:
         cdef Py_buffer view

@@ -445,7 +445,8 @@ def test_connector_methods_replaced_by_lambdas() -> None:
     connector.tx = lambda octets: calls.append(bytes(octets[:5]).decode())
     client.request()
     client.service()
-    assert calls[-3:] == ["GET /", "serviceSends", "serviceReceives"]
+    client.service()
+    assert calls == ["serviceReceives", "GET /", "serviceSends", "serviceSends", "serviceReceives"]
     connector.accepted = False
     client.service()
     assert "serviceConnect" in calls
@@ -638,6 +639,38 @@ def test_transmit_alone() -> None:
         client.transmit(method="GET", path="/y")
         loop.run(client, until=lambda: len(client.responses) == 2, rounds=60)
         assert client.responses[1]["body"] == b"ok"
+
+
+def ended_between(cls: Any, **kwa: Any) -> list[Any]:
+    """Give `respondent.ended` after each service between one response and the next."""
+    with Server([Request(), OK, Request(), Wait(4), OK]) as server, Loop(server) as loop:
+        client = loop.client(cls, server, **kwa)
+        assert client.reopen() is True
+        client.request(path="/1")
+        loop.run(client, until=lambda: client.responses, rounds=60)
+        assert client.respondent.ended
+        client.request(path="/2")
+        seen = []
+
+        def second() -> bool:
+            seen.append(bool(client.respondent.ended))
+            return len(client.responses) == 2
+
+        loop.run(client, until=second, rounds=60)
+        return seen
+
+
+@pytest.mark.parametrize("given", ["own parts", "hio's respondent"])
+def test_ended_is_of_the_response_under_way(given: str) -> None:
+    """A program that waits for `ended` does not take the last response's for the next one's."""
+
+    def parts() -> dict[str, Any]:
+        return {} if given == "own parts" else {"respondent": hio_clienting.Respondent()}
+
+    for seen in (ended_between(hio_clienting.Client), ended_between(Client, **parts())):
+        assert len(seen) > 2
+        assert seen[-1]
+        assert not any(seen[1:-1])
 
 
 def test_transmit_before_and_by_hand() -> None:

@@ -18,7 +18,7 @@ def _mentioned(folder: str, pattern: str, skip: str = "") -> set[str]:
     return {
         f"D{number}"
         for path in (ROOT / folder).rglob(pattern)
-        if path.name != skip
+        if path.name != skip and path.suffix != ".pyc"
         for number in NUMBER.findall(path.read_text())
     }
 

@@ -569,3 +569,45 @@ def test_bad_request_is_refused_at_the_call(name: str, kwa: dict[str, Any]) -> N
     with pytest.raises(ValueError, match=name):
         client.request(**kwa)
     assert not client.requests
+
+
+def test_rest_of_an_answered_request_does_not_block() -> None:
+    """D47: the server answers and stops reading: the next request goes another way."""
+    with Server([OK, SILENT], [Request(), answer(b"next")]) as server, Loop(server) as loop:
+        client = make(server, loop)
+        client.request(method="POST", body=b"x" * 30_000_000)
+        loop.run(client, until=lambda: settled(client, 1), rounds=60)
+        assert not client.responses[0]["errored"]
+        assert client.connector.txbs
+        client.request(path="/next")
+        loop.run(client, until=lambda: settled(client, 2), rounds=60)
+        assert client.responses[1]["body"] == b"next"
+        assert server.requests == [server.requests[0]]
+
+
+def test_switched_protocol() -> None:
+    """What comes after 101 is the program's."""
+    switch = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nabc"
+    with Server([Request(), switch, Wait(2), b"def"]) as server, Loop(server) as loop:
+        client = make(server, loop)
+        client.request(headers={"Upgrade": "x", "Connection": "upgrade"})
+        loop.run(client, until=lambda: settled(client, 1), rounds=60)
+        loop.rounds(5, client)
+        assert client.responses[0]["status"] == 101
+        assert client.connector.rxbs == b"abcdef"
+        assert client.connector.connected
+        client.request()
+        loop.run(client, until=lambda: settled(client, 2), rounds=60)
+        assert client.responses[1]["error"].code == "closed"
+
+
+def test_pace_after_a_rest() -> None:
+    """D55: reopening keeps its pace also after a long time without any."""
+    with Server([Request(), OK, CLOSE], [CLOSE]) as server, Loop(server, tock=1.0) as loop:
+        client = make(server, loop, reconnectable=True, tymeout=5.0)
+        client.request()
+        loop.run(client, until=lambda: settled(client, 1), rounds=60)
+        loop.tymist.tick(3600.0)
+        links = len(server.links)
+        loop.rounds(20, client)
+        assert len(server.links) - links <= 5

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
+import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from fasthio import demo, pollcore
 from fasthio.pollcore import PlanError, PollPlan, PollResult, check_url, judge
@@ -31,19 +37,27 @@ class Peer:
 
 
 @contextlib.contextmanager
-def peer(answer: Callable[[bytes], bytes | None]) -> Iterator[Peer]:
+def peer(
+    answer: Callable[[bytes], bytes | None], context: ssl.SSLContext | None = None
+) -> Iterator[Peer]:
     """Serve on a free port: each request head is answered with what `answer` gives.
+
+    With a context the server speaks TLS.
 
     None closes the connection; an empty answer leaves the request unanswered.
     """
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        it = Peer(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        scheme = "http" if context is None else "https"
+        it = Peer(f"{scheme}://127.0.0.1:{listener.getsockname()[1]}")
         sockets: list[socket.socket] = []
 
         def serve(number: int, sock: socket.socket) -> None:
             received = b""
-            with sock, contextlib.suppress(OSError):
+            with contextlib.suppress(OSError), contextlib.ExitStack() as closing:
+                closing.enter_context(sock)
+                if context is not None:
+                    sock = closing.enter_context(context.wrap_socket(sock, server_side=True))
                 while octets := sock.recv(65536):
                     received += octets
                     while b"\r\n\r\n" in received:
@@ -142,6 +156,37 @@ def test_one_poll() -> None:
     assert result.time > 1.6e9
     ((_, head),) = server.requests
     assert head.startswith(b"GET /path?a=1&b=2 HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize(
+    ("reference", "target"),
+    [
+        ("", "/"),
+        ("/", "/"),
+        ("?a=b", "/?a=b"),
+        ("/a%20b/%2F/%25?x=%26&y=a%20b+c&flag", "/a%20b/%2F/%25?x=%26&y=a%20b+c&flag"),
+        ("/?a=1&a=2&a=", "/?a=1&a=2&a="),
+        ("//x/y/../z;p=1,2", "//x/y/../z;p=1,2"),
+        ("/a:b@c?d=e?f/g", "/a:b@c?d=e?f/g"),
+        ("/\u00e9?\u20ac=1#\u00e9", "/%C3%A9?%E2%82%AC=1"),
+        ('/"<>\\^`{|}', "/%22%3C%3E%5C%5E%60%7B%7C%7D"),
+    ],
+)
+def test_the_url_is_sent_as_it_stands(reference: str, target: str) -> None:
+    with peer(lambda head: OK) as server:
+        results = poll(server.url + reference, count=2)
+    assert [result.failure for result in results] == [None, None]
+    assert [head.split(b" ")[1].decode() for _, head in server.requests] == [target] * 2
+
+
+def test_host_is_sent_without_the_port_of_the_scheme() -> None:
+    with peer(lambda head: OK) as server:
+        poll(server.url)
+    assert f"\r\nHost: {server.url.removeprefix('http://')}\r\n".encode() in server.requests[0][1]
+    requester = pollcore.TargetRequester("/x?y")
+    requester.reinit(hostname="example.org", port=80, scheme="http")
+    built = requester.rebuild(method="GET")
+    assert built.startswith(b"GET /x?y HTTP/1.1\r\nHost: example.org\r\n")
 
 
 def test_every_poll_sends_the_same_on_one_connection() -> None:
@@ -247,6 +292,35 @@ def test_unresolved(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "gethostbyname", fail)
     results = poll("http://nowhere.invalid/", count=2)
     assert [result.failure for result in results] == ["unresolved", "unresolved"]
+
+
+def test_certificate_that_is_not_trusted() -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    with peer(lambda head: OK, context) as server:
+        results = poll(server.url, count=2)
+    assert [result.failure for result in results] == ["certificate", "certificate"]
+    assert server.requests == []
+
+
+def test_tls(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with peer(lambda head: OK, context) as server:
+        # a process of its own: which certificates are trusted is read once in each
+        done = subprocess.run(
+            [sys.executable, "-m", "fasthio", "poll", server.url, "--count", "3", "--every", "0"],
+            env={**os.environ, "SSL_CERT_FILE": str(tmp_path / "ca.pem")},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert {number for number, _ in server.requests} == {0}
+    assert len(server.requests) == 3
 
 
 def test_bad_status() -> None:

@@ -364,9 +364,9 @@ def test_another_name_for_the_loopback() -> None:
 
 def test_another_name_elsewhere_is_another_origin(monkeypatch: pytest.MonkeyPatch) -> None:
     """D64: one address may serve many names; hio sends the old Host to all of them."""
-    from fasthio import carrying
+    from fasthio import following
 
-    monkeypatch.setattr(carrying, "is_loopback", lambda address: False)
+    monkeypatch.setattr(following, "is_loopback", lambda address: False)
     with Server() as server, Loop(server) as loop:
         location = f"http://localhost:{server.port}/there"
         server.scripts = [[Request(), redirect(307, location)], [Request(), OK]]

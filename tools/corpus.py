@@ -86,7 +86,7 @@ def seeds() -> int:
 
 def seed_of(case: Case) -> bytes:
     """Write a case as the fuzz targets read it: two octets of settings, then the response."""
-    methods = ("GET", "HEAD", "CONNECT")
+    methods = ("GET", "HEAD", "CONNECT", "POST")
     method = methods.index(case.method) if case.method in methods else 0
     return bytes([method << 2 | case.eof << 1 | bool(case.limits), 0]) + case.octets
 

@@ -110,8 +110,8 @@ class ResponseParser(HeadParser):
             ChunkError: a chunk-size line, or no CRLF after the data (RFC 9112 7.1).
             LimitError: more than `limits` allow.
             ClosureError: `eof` inside the message (RFC 9112 8).
-            The same error is raised again by each call until `start`. What was consumed
-            before it is in `consumed`, what was understood in the attributes.
+        The same error is raised again by each call until `start`. What was consumed
+        before it is in `consumed`, what was understood in the attributes.
         Cost: O(new octets), however they were cut.   hio: D20, D21, D30 to D36.
         """
     def parse_head(self, rx: bytearray, eof: bool = False) -> int:
@@ -127,7 +127,7 @@ class ResponseParser(HeadParser):
         """True once the message is complete."""
     @property
     def framing(self) -> str | None:
-        """How the body ends, one of `grammar.FRAMINGS` (RFC 9112 6.3); None before that is known."""
+        """How the body ends, one of `grammar.FRAMINGS` (RFC 9112 6.3); None in the head."""
     @property
     def length(self) -> int | None:
         """Content-Length where it frames the body; once done the octets of the body."""

@@ -51,6 +51,8 @@ class ResponseParser(HeadParser):
         self.start()
 
     def start(self, method: str = "GET") -> None:
+        if not isinstance(method, str):
+            raise TypeError(f"method must be a str, not {type(method).__name__}")
         self._start_head(method)
         self.length: int | None = None
         self.trailers: Any = None
@@ -120,6 +122,8 @@ class ResponseParser(HeadParser):
         return self._run(rx, eof, True)
 
     def _run(self, rx: bytearray, eof: bool, head_only: bool) -> int:
+        if not isinstance(rx, bytearray):
+            raise TypeError(f"rx must be a bytearray, not {type(rx).__name__}")
         if self.error is not None:
             raise self.error.with_traceback(None)
         if eof:
@@ -273,10 +277,12 @@ class ResponseParser(HeadParser):
         parts: list[bytearray] = []
         gathered = 0
         begin = pos
-        line, count = _CRLF, 0  # no chunk-size line can be that
+        line: bytes | None = None
+        count = 0
         # short whole chunks one after the other, put into the body in one go
         while not self._scanned and self.limits.body is None:
-            if not rx.startswith(line, pos):  # most chunks of a body are of one size
+            # most chunks of a body are of one size
+            if line is None or not rx.startswith(line, pos):
                 match = _CHUNK_LINE.match(rx, pos)
                 if match is None:
                     break

@@ -1,71 +1,67 @@
-"""How exchanges live: through closes, resets, reopens, redirects and time limits.
+"""How each queued request comes to its one response.
 
-`Carrier` is the part of `Client` that keeps each queued request to its one
-response. A connection it calls over carries no further exchange: "own" when
-this side is done with it, so that a new one may be opened at once, "peer" when
-the server is, so that reopening needs `reconnectable`.
+`Carrier` is the part of `Client` that keeps requests in order, receives and
+parses, watches time limits and puts out responses. Connections are `linking`'s,
+redirects `following`'s.
 """
 
 from __future__ import annotations
 
-import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from hio import help
 from hio.core.http import httping
 
 from .connecting import Connector, ConnectorTls
+from .decoding import decoder_for
+from .draining import Drain, sink_of
 from .errors import ClosureError, ExchangeError, Reason, exchange_error
-from .exchanging import IDEMPOTENT, UNLINKED, Exchange, Home, Timeouts, closes, retarget, target_of
-from .redirecting import Target, headers_for, locate, location_of, method_for
+from .exchanging import UNLINKED, Exchange, Home, Timeouts, closes, retarget
+from .linking import Linker
 from .requesting import Requester
-from .resolving import is_loopback, resolve
 from .responding import Respondent
 
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
 __all__ = ["Carrier"]
 
 #: What building a request of a program's making may raise.
 _UNBUILDABLE: Final = (ValueError, TypeError, AttributeError, LookupError, httping.HTTPException)
-#: What hio's own Respondent may raise for what a peer sent.
-_UNPARSABLE: Final = (httping.HTTPException, ValueError, RuntimeError, StopIteration)
 #: Fewest octets of body still to come for which they are received in place.
 _BULK: Final = 65_536
 
 
-class Carrier:
+class Carrier(Linker):
     """Carry exchanges over the connections of a client."""
 
-    #: How often a request is sent again at most after its connection ended
-    #: (RFC 9110 9.2.2: automatic retries are to be bounded).
-    Resends: int = 5
     #: Most octets one `service` takes in.
     Bound: int = 8_388_608
 
     requests: deque[dict[str, Any]]
     responses: deque[dict[str, Any]]
-    redirects: list[dict[str, Any]]
     waited: bool
     latest: dict[str, Any] | None
-    secured: bool
-    connector: Any
-    requester: Any
-    respondent: Any
 
     if TYPE_CHECKING:
-        # virtual, of Client
-        def transmit(self, *pa: Any, **kwa: Any) -> None: ...
-        def redirect(self) -> None: ...
-        def serviceRequests(self) -> None: ...
-        def serviceResponse(self) -> None: ...
 
-    def _begin(self, timeouts: Timeouts | None, max_redirects: int, redirect_auth: bool) -> None:
+        def redirect(self) -> None: ...
+
+    def _begin(
+        self,
+        timeouts: Timeouts | None,
+        max_redirects: int,
+        redirect_auth: bool,
+        decode: bool,
+        sink: Callable[[bytes], Any] | None,
+        max_body: int | None,
+    ) -> None:
         """Set up; a subclass may have set attributes of its own before."""
         self._timeouts = timeouts
+        self._decode = decode
+        self._sink = sink
+        self._max_body = max_body
         self._max_redirects = max_redirects
         self._redirect_auth = redirect_auth
         self._exchange: Exchange | None = None
@@ -74,372 +70,128 @@ class Carrier:
         self._persistent = False  # refused connections are an error from now on
         self._leftover = False  # txbs begins with the rest of an answered request
         self._home: Home | None = None
-        self._following: Target | None = None  # while a redirect is being transmitted
-
-    # tyme
-
-    def _tyme(self) -> float:
-        """Give the tyme, of the clock where no tymth was injected."""
-        tymth = self.connector.tymth if self.connector else None
-        return float(tymth()) if tymth else time.monotonic()
-
-    def _shift(self, by: float) -> None:
-        """Take time limits over to another tyme base."""
-        if self._exchange is not None:
-            self._exchange.started += by
-            self._exchange.mark += by
-        if self._home is not None:
-            self._home.connector.wind(self.connector.tymth)
+        self._following = None  # while a redirect is being transmitted
+        self._looked = False  # the socket was looked at just before a request went out
 
     # service
 
-    def _service(self) -> None:
+    def service(self) -> None:
+        """Do all there is to do now; never raises for what a peer does."""
         connector = self.connector
+        exchange = self._exchange
         try:
-            exchange = self._exchange
-            if exchange is not None:
-                if not self.waited:
-                    self._abandon(exchange)
-                elif exchange.link is not UNLINKED and exchange.link is not connector.cs:
-                    self._reopened()  # by way of the connector itself
-            if connector.cutoff or self._over is not None:
-                self._renew()
-                connector = self.connector
-            if not connector.connected:
-                self._connect()
-            elif connector.cs is not self._link:
-                self._established()
+            if (
+                getattr(connector, "_fd", -1) < 0
+                or connector.cs is not self._link
+                or self._over is not None
+                or (exchange is not None and not (self.waited and exchange.link is self._link))
+            ):
+                self._prepare(connector, exchange)
+                exchange = self._exchange
+            self._looked = False
             self.serviceRequests()
-            exchange = self._exchange
-            if exchange is None:
+            connector = self.connector
+            if self._exchange is not exchange:
+                exchange = self._exchange
+                if exchange is not None and exchange.link is UNLINKED:
+                    self._renew()  # the connection was found to be over
+                    exchange = self._exchange
+                    connector = self.connector
+            if exchange is None or exchange.link is not UNLINKED:
                 connector.serviceSends()
-            else:
-                connector = self.connector
-                if exchange.link is UNLINKED and (connector.cutoff or self._over is not None):
-                    self._renew()
-                    if self._exchange is None:
-                        return
-                if exchange.link is not UNLINKED:
-                    connector.serviceSends()
-            self.serviceResponse()
+            if not (self._looked and exchange is not None and exchange.fresh):
+                self.serviceResponse()
+            elif exchange is not None:
+                exchange.fresh = False  # nothing came before it was sent, and no answer can yet
         except OSError as error:
             # hio's own connectors raise; ours does where the system gives no socket
             self._broken(error)
         if self._timeouts is not None and self._exchange is not None:
             self._watch(self._exchange, self._timeouts)
 
-    def _service_response(self) -> None:
+    def _prepare(self, connector: Any, exchange: Exchange | None) -> None:
+        """See to it that there is a connection, where one is wanted."""
+        if exchange is not None:
+            if not self.waited:
+                self._abandon(exchange)
+            elif exchange.link is not UNLINKED and exchange.link is not connector.cs:
+                self._reopened()  # by way of the connector itself
+        if connector.cutoff or self._over is not None:
+            self._renew()
+            connector = self.connector
+        if not connector.connected:
+            self._connect()
+        elif connector.cs is not self._link:
+            self._established()
+
+    def serviceRequests(self) -> None:
+        """Send the next queued request, unless one is under way."""
+        if self.requests and not self.waited:
+            self._next_request()
+
+    def serviceResponse(self) -> None:
+        """Receive and parse; put out a response that is complete."""
         connector = self.connector
         if not self.waited:
             connector.serviceReceives()
-            if connector.rxbs:
+            if connector.rxbs and self._over != "tunnel":
                 self._unsolicited()
             return
         exchange = self._exchange
         if exchange is None:
-            # waited was set by the program, which sends by hand
-            exchange = self._exchange = Exchange()
-            exchange.method = self.requester.method
-            exchange.started = exchange.mark = self._tyme()
-            exchange.link = connector.cs
-        if exchange.link is UNLINKED:
+            exchange = self._adopt()
+        elif exchange.link is UNLINKED:
             return
         respondent = self.respondent
         left = self.Bound
         while True:
-            engine = getattr(respondent, "engine", None)
-            if (
-                engine is not None
-                and (engine.wanted >= _BULK or engine.wanted < 0)
-                and not connector.rxbs
-                and type(connector) in (Connector, ConnectorTls)
-                and connector.direct
-            ):
-                more = self._receive_bulk(connector, engine, left)
-                left -= more
+            if exchange.bulky and self._may_receive_bulk(connector, respondent):
+                more = self._receive_bulk(connector, respondent.engine, left)
             else:
                 before = len(connector.rxbs)
                 connector.serviceReceives()
-                more = getattr(connector, "more", False)
-                left -= len(connector.rxbs) - before
-            self._parse()
-            if respondent.ended:
-                self._ended(exchange)
-                return
-            if not more or left <= 0:
+                more = len(connector.rxbs) - before
+            if more or connector.rxbs or connector.cutoff:
+                self._parse()
+                if respondent.ended:
+                    self._ended(exchange)
+                    return
+                engine = getattr(respondent, "engine", None)
+                exchange.bulky = engine is not None and (
+                    engine.wanted >= _BULK or engine.wanted < 0
+                )
+            left -= more
+            if more < _BULK or left <= 0:
                 break
         if connector.cutoff:
             self._cut(exchange)
 
+    def _adopt(self) -> Exchange:
+        """Take up an exchange of a program that sends by hand and has set `waited` itself."""
+        exchange = self._exchange = Exchange()
+        exchange.method = self.requester.method
+        exchange.started = exchange.mark = self._tyme()
+        exchange.link = self.connector.cs
+        return exchange
+
+    @staticmethod
+    def _may_receive_bulk(connector: Any, respondent: Any) -> bool:
+        """Tell whether nothing stands between the socket and the body."""
+        return (
+            (respondent.engine.wanted >= _BULK or respondent.engine.wanted < 0)
+            and not connector.rxbs
+            and type(connector) in (Connector, ConnectorTls)
+            and connector.direct
+        )
+
     def _receive_bulk(self, connector: Any, engine: Any, left: int) -> int:
-        """Receive straight into the body; give how much when there may be more."""
+        """Receive straight into the body; give how much came."""
         wanted = engine.wanted
         size = min(wanted if wanted > 0 else connector.Stride, connector.Stride, left)
-        count = connector.receive_into(engine.body, size)
+        count: int = connector.receive_into(engine.body, size)
         if count:
             engine.received(count)
-        # a short read has emptied the socket; a TLS record is always short
-        return count if count == size or type(connector) is ConnectorTls else 0
-
-    def _parse(self) -> None:
-        """Let the respondent take a step; what it raises ends the response (hio's own does)."""
-        respondent = self.respondent
-        try:
-            respondent.parse()
-        except _UNPARSABLE as error:
-            respondent.errored = True
-            respondent.error = Reason.of(error)
-            respondent.ended = True
-
-    # connections
-
-    def _connect(self) -> None:
-        """Go on connecting, where there is reason to."""
-        exchange = self._exchange
-        if self._over is not None and exchange is None and not self.requests:
-            return  # closed for cause: not before there is a request
-        connector = self.connector
-        connector.serviceConnect()
-        if connector.connected:
-            self._established()
-            return
-        fault = getattr(connector, "fault", None)
-        if fault is None:
-            return
-        if connector.cs is None:
-            self._unsecured(fault)
-        elif (
-            self._persistent
-            and exchange is not None
-            and connector.refusals
-            and not connector.reconnectable
-        ):
-            self._over = "own"
-            self._fail(exchange_error("refused", str(fault), fault))
-
-    def _unsecured(self, fault: Exception) -> None:
-        """See what a failed handshake means."""
-        exchange = self._exchange
-        certificate = "certificate" in type(fault).__name__.lower() or "CERTIFICATE" in str(fault)
-        self._over = "own"
-        if exchange is None:
-            return
-        if self.connector.reconnectable and not certificate and exchange.attempts <= self.Resends:
-            exchange.attempts += 1
-            self._over = "peer"
-            return
-        self._fail(exchange_error("certificate" if certificate else "tls", str(fault), fault))
-
-    def _established(self) -> None:
-        """Begin with a connection that has come about."""
-        connector = self.connector
-        if self._link is not UNLINKED:
-            connector.clearRxbs()  # no octet of an earlier connection is seen again
-        self._link = connector.cs
-        self._over = None
-        self._persistent = True
-        exchange = self._exchange
-        if self._leftover:
-            self._leftover = False
-            connector.txbs.clear()
-            if exchange is not None:
-                exchange.requeue = True
-        if exchange is None:
-            return
-        exchange.link = connector.cs
-        exchange.mark = self._tyme() if self._timeouts is not None else 0.0
-        exchange.phase = 1
-        if exchange.resuming:
-            exchange.resuming = False
-            connector.txbs.clear()
-            if self.respondent.leid is not None:
-                self.requester.headers["Last-Event-ID"] = self.respondent.leid
-            self.transmit()
-        elif exchange.requeue:
-            exchange.requeue = False
-            connector.txbs.clear()
-            connector.tx(exchange.octets)
-
-    def _renew(self) -> None:
-        """Open a new connection in place of one that is over, when it may be and is due."""
-        connector = self.connector
-        if not connector.cutoff and connector.cs not in (None, self._link):
-            # the program, or hio's way of connecting, has opened another
-            return
-        exchange = self._exchange
-        if exchange is not None and exchange.link is not UNLINKED:
-            if connector.cutoff:
-                self.serviceResponse()  # settle what came before the end (hio: D54)
-            return
-        pending = exchange is not None or bool(self.requests and not self.waited)
-        if self._over != "own":
-            if not connector.reconnectable:
-                if exchange is not None:
-                    self._fail(self._closure())
-                return
-            paced = connector.tymeout > 0.0 or (exchange is not None and exchange.resuming)
-            if paced:
-                if not self._expired():
-                    return
-            elif not pending:
-                return
-            if not pending and not connector.cutoff:
-                return
-            self._reopen_connector()
-            if paced:
-                connector.tymer.restart(duration=connector.tymeout or None)
-        elif pending:
-            self._reopen_connector()
-
-    def _reopen_connector(self) -> None:
-        connector = self.connector
-        self._over = None
-        if hasattr(connector, "refusals"):
-            connector.refusals = 0
-        connector.reopen()
-
-    def _expired(self) -> bool:
-        """Tell whether the connector's timer has run out."""
-        tymer = self.connector.tymer
-        if tymer.tymth is None:  # hio's own connector without a tymist
-            tymer.wind(time.monotonic)
-        return bool(tymer.expired)
-
-    def _closure(self) -> ExchangeError:
-        fault = getattr(self.connector, "fault", None)
-        return exchange_error("closed", str(fault) if fault else "", fault)
-
-    def _drop(self) -> None:
-        """Be done with the connection; a new one is opened when there is a request."""
-        self._over = "own"
-        self._leftover = False
-        self.connector.close()
-        self.connector.clearRxbs()
-        self.connector.txbs.clear()
-
-    def _unsolicited(self) -> None:
-        """Close a connection on which octets came that no request asked for (RFC 9112 6.3)."""
-        if self._link is UNLINKED:
-            # the program connects by hand: what came is for it
-            return
-        self._drop()
-
-    def _abandon(self, exchange: Exchange) -> None:
-        """Leave an exchange that the program has ended by setting `waited` to False."""
-        self._exchange = None
-        if exchange.link is not UNLINKED and exchange.link is self.connector.cs:
-            self._drop()  # its response may still come
-        self.respondent.makeParser()
-
-    def _reopened(self) -> None:
-        """Go on after the program has reopened or closed the connector itself."""
-        self._over = None
-        self._persistent = False
-        self._leftover = False
-        exchange = self._exchange
-        connector = self.connector
-        if exchange is None or exchange.link is UNLINKED:
-            if exchange is None:
-                connector.clearRxbs()
-            return
-        if not self._again(exchange):
-            self._fail(exchange_error("reopened"))
-            connector.clearRxbs()
-
-    def _broken(self, error: OSError) -> None:
-        """Take an exception of a connector for the end of its connection."""
-        connector = self.connector
-        connector.close()
-        connector.clearRxbs()
-        exchange = self._exchange
-        self._over = "own"
-        if exchange is None:
-            return
-        if exchange.link is UNLINKED:
-            self._fail(exchange_error("refused", str(error), error))
-        elif not (connector.reconnectable and self._again(exchange)):
-            self._fail(exchange_error("reset", str(error), error))
-
-    # the end of a connection under an exchange
-
-    def _cut(self, exchange: Exchange) -> None:
-        """Settle an exchange whose connection the peer has ended."""
-        connector = self.connector
-        respondent = self.respondent
-        fault = getattr(connector, "fault", None)
-        streaming = bool(respondent.headed and respondent.evented and respondent.status == 200)
-        if streaming and connector.reconnectable:
-            for _ in range(2):
-                self._parse()  # whole events that came last
-            self._resume(exchange)
-            return
-        error: ExchangeError | None = None
-        if fault is not None:
-            error = exchange_error("reset", str(fault), fault)
-        else:
-            for _ in range(3):  # hio's own forgets a close before its first parse
-                respondent.close()
-                self._parse()
-                if respondent.ended:
-                    break
-            else:
-                error = exchange_error("reset", "response not complete")
-        if error is None and not respondent.errored:
-            self._ended(exchange)
-            return
-        silent = not (respondent.headed or connector.rxbs or self._consumed())
-        if connector.reconnectable:
-            if self._again(exchange):
-                return
-            if silent:
-                cause = error or getattr(respondent, "fault", None)
-                code = "retries" if exchange.method in IDEMPOTENT else "unsafe-retry"
-                error = exchange_error(code, str(cause or respondent.error), cause)
-        if error is None:
-            self._ended(exchange)
-        else:
-            self._over = "peer"
-            self._fail(error)
-        connector.txbs.clear()
-        connector.clearRxbs()
-
-    def _consumed(self) -> int:
-        """Give how many octets of the present response were taken."""
-        engine = getattr(self.respondent, "engine", None)
-        return engine.consumed if engine is not None else 0
-
-    def _again(self, exchange: Exchange) -> bool:
-        """Arrange for a request to be sent again on the next connection, if that is safe.
-
-        Safe are requests of which nothing was sent, and idempotent ones a
-        bounded number of times (RFC 9110 9.2.2).
-        """
-        connector = self.connector
-        if len(connector.txbs) < len(exchange.octets):
-            if exchange.method not in IDEMPOTENT or exchange.attempts > self.Resends:
-                return False
-            exchange.attempts += 1
-        exchange.link = UNLINKED
-        exchange.requeue = True
-        exchange.phase = 0
-        exchange.mark = self._tyme() if self._timeouts is not None else 0.0
-        connector.txbs.clear()
-        connector.clearRxbs()
-        self.respondent.reinit(method=exchange.method)
-        self.respondent.makeParser()
-        return True
-
-    def _resume(self, exchange: Exchange) -> None:
-        """Arrange for an event stream to be asked for again once its retry time is over."""
-        connector = self.connector
-        exchange.link = UNLINKED
-        exchange.resuming = True
-        exchange.phase = 0
-        self._over = "peer"
-        connector.clearRxbs()
-        self._expired()  # sees that there is a tyme to go by
-        connector.tymer.start(duration=float(self.respondent.retry) / 1000.0)
-        self.respondent.makeParser()
+        return count
 
     # time limits
 
@@ -467,11 +219,14 @@ class Carrier:
     def _next_request(self) -> None:
         """Send the next queued request."""
         connector = self.connector
-        if self._link is not UNLINKED and connector.cs is self._link and not connector.cutoff:
+        if self._leftover and connector.txbs:
+            self._drop()  # the server answered without reading all: it may never (RFC 9112 9.3)
+        elif self._link is not UNLINKED and connector.cs is self._link and not connector.cutoff:
             # a look before a connection is used again: has the server closed it,
             # or said something nobody asked for (RFC 9112 6.3, 9.3.1)?
             connector.serviceReceives()
-            if connector.rxbs:
+            self._looked = True
+            if connector.rxbs and self._over != "tunnel":
                 self._unsolicited()
         request = self.latest = self.requests.popleft()
         try:
@@ -489,6 +244,7 @@ class Carrier:
 
     def _transmit(
         self,
+        bare: bool,
         method: str | None,
         path: str | None,
         qargs: Any,
@@ -498,6 +254,7 @@ class Carrier:
         data: Any,
         fargs: Any,
     ) -> None:
+        """Build a request and put it out for sending; `bare` as the requester has it."""
         exchange = self._exchange
         if exchange is not None and not self.waited:
             self._abandon(exchange)
@@ -507,31 +264,32 @@ class Carrier:
         connector = self.connector
         requester = self.requester
         following = self._following
-        if (
-            method is None and path is None and qargs is None and fragment is None
-            and headers is None and body is None and data is None and fargs is None
-        ):  # fmt: skip
+        if bare:
             octets = requester.build()
-        else:
-            more = {}
-            if following is not None and isinstance(requester, Requester):
-                more["target"] = following.origin_form
+        elif following is not None and isinstance(requester, Requester):
             octets = requester.rebuild(
-                method=method, path=path, qargs=qargs, fragment=fragment, headers=headers,
-                body=body, data=data, fargs=fargs, **more,
+                method, path, qargs, fragment, headers, body, data, fargs,
+                target=following.origin_form,
             )  # fmt: skip
-            if following is not None and not more:
+        else:
+            octets = requester.rebuild(method, path, qargs, fragment, headers, body, data, fargs)
+            if following is not None:
                 octets = retarget(octets, following.origin_form)
         self.waited = True
         if exchange is None:
             exchange = self._exchange = Exchange()
             if self._timeouts is not None:
                 exchange.started = self._tyme()
+        else:
+            exchange.requeue = exchange.bulky = False
+            exchange.drain = None
+        latest = self.latest
+        if self._decode or self._sink is not None or (latest is not None and "sink" in latest):
+            exchange.pouring = True
         if self._timeouts is not None:
             exchange.mark = self._tyme()
         exchange.octets = octets
-        exchange.method = requester.method
-        exchange.requeue = False
+        method = exchange.method = requester.method
         if connector.connected and not connector.cutoff and self._over is None:
             if connector.cs is not self._link:
                 self._established()
@@ -541,9 +299,54 @@ class Carrier:
             exchange.link = UNLINKED
             exchange.phase = 0
         connector.tx(octets)
-        self.respondent.reinit(method=requester.method)
+        respondent = self.respondent
+        respondent.reinit(method=method)
+        if respondent.ended and not (respondent.msg or respondent.closed):
+            self._parse()  # it begins: programs that wait for `ended` mean this response
 
     # responses
+
+    def _pour(self, exchange: Exchange, respondent: Any) -> None:
+        """Lead away what came of a body, if it is one to be decoded or for a sink.
+
+        Raises:
+            httping.HTTPException: as `Drain.take` and `Drain.finish`.
+        """
+        if not respondent.headed:
+            return
+        drain = exchange.drain
+        if drain is None:
+            drain = exchange.drain = self._make_drain(respondent)
+            if drain is None:
+                exchange.pouring = False
+                return
+        engine = getattr(respondent, "engine", None)
+        if engine is not None:
+            drain.take(engine.body)
+        elif respondent.ended:
+            drain.take(respondent.body)
+        if respondent.ended and not respondent.errored:
+            drain.finish()
+        respondent.body = drain.body
+
+    def _make_drain(self, respondent: Any) -> Drain | None:
+        """Make what leads a body away; None where it stays."""
+        decoder = None
+        if self._decode:
+            coding = ",".join(respondent.headers.getall("content-encoding", ()))
+            decoder = decoder_for(coding) if coding else None
+        if respondent.evented:
+            if decoder is not None:
+                raise exchange_error("undecodable", "an event stream is not decoded")
+            return None
+        sink = None
+        if 200 <= respondent.status < 300:  # what an error says is for the program to read
+            sink = self._sink
+            if self.latest is not None and "sink" in self.latest:
+                sink = sink_of(self.latest["sink"])
+        if sink is None and decoder is None:
+            return None
+        return Drain(sink, decoder, self._max_body)
 
     def _ended(self, exchange: Exchange) -> None:
         """Put out a response that is complete, or follow its redirect."""
@@ -578,6 +381,10 @@ class Carrier:
                 self._over = "peer"
             else:
                 self._drop()
+        elif respondent.status == 101 or (
+            respondent.method == "CONNECT" and 200 <= respondent.status < 300
+        ):
+            self._over = "tunnel"  # what follows is another protocol's (RFC 9110 7.8, 9.3.6)
         elif connector.rxbs:
             self._drop()  # octets beyond the response (RFC 9112 6.3)
         elif closes(self.requester.headers):
@@ -651,7 +458,7 @@ class Carrier:
             "status": respondent.status if begun else None,
             "reason": respondent.reason if begun else None,
             "headers": respondent.headers if begun and respondent.headers else help.Hict(),
-            "body": respondent.body if begun else bytearray(),
+            "body": self._body_so_far() if begun else bytearray(),
             "data": None,
             "request": self._request_sent() if built else dict(self.latest or {}),
             "errored": True,
@@ -661,150 +468,8 @@ class Carrier:
         respondent.makeParser()
         respondent.ended = True
 
-    # redirects
-
-    def _leads(self, respondent: Any, response: dict[str, Any]) -> bool:
-        """Tell whether a response is a redirect to follow."""
-        if not (respondent.redirectable and respondent.redirectant) or respondent.errored:
-            return False
-        # 300 leads nowhere without a Location (RFC 9110 15.4.1)
-        return response["status"] != 300 or "location" in response["headers"]
-
-    def _redirect(self) -> None:
-        """Follow the last redirect, or refuse it."""
-        response = self.redirects[-1]
-        exchange = self._exchange
-        try:
-            if exchange is not None:
-                if exchange.hops >= self._max_redirects:
-                    raise exchange_error("redirect-limit", f"{self._max_redirects} were followed")
-                exchange.hops += 1
-            self._follow(response, exchange)
-        except (ExchangeError, ValueError) as error:
-            self._refuse_redirect(response, error)
-
-    def _follow(self, response: dict[str, Any], exchange: Exchange | None) -> None:
-        requester = self.requester
-        host = f"[{requester.hostname}]" if ":" in requester.hostname else requester.hostname
-        octets = exchange.octets if exchange is not None else requester.msg
-        base = f"{requester.scheme}://{host}:{requester.port}{target_of(octets) or '/'}"
-        if requester.fragment:
-            base = f"{base}#{requester.fragment}"
-        target = locate(base, location_of(response["headers"]))
-        method, bodied = method_for(response["status"], requester.method)
-        same = target.same_origin(requester.scheme, requester.hostname, requester.port)
-        trusted = same or self._redirect_auth
-        headers = headers_for(requester.headers, bodied=bodied, trusted=trusted, same=same)
-        described = {"body": requester.body, "data": requester.data, "fargs": requester.fargs}
-        if not bodied:
-            described = {}
-        if same or self._same_endpoint(target):
-            if self._over is not None or self.connector.cutoff:
-                self._over = "own"  # following is this side's wish
-        else:
-            self._leave(target)
-        self._following = target
-        try:
-            self.transmit(
-                method=method,
-                path=target.path,
-                qargs=httping.updateQargsQuery({}, target.query)[0],
-                fragment=target.fragment,
-                headers=help.Hict(headers),
-                **described,
-            )
-        finally:
-            self._following = None
-        self.respondent.redirectant = False
-        self.respondent.redirected = True
-        self.respondent.ended = False
-
-    def _same_endpoint(self, target: Target) -> bool:
-        """Tell whether a target of another name is the same server: on the loopback only.
-
-        hio compares addresses everywhere; elsewhere one address serves many names (D64).
-        """
-        requester, connector = self.requester, self.connector
-        if (target.scheme, target.port) != (requester.scheme, requester.port):
-            return False
-        address = connector.ha[0]
-        if not is_loopback(address):
-            return False
-        found = resolve(target.hostname, target.port)
-        return any(each.sockaddr[0] == address for each in found)
-
-    def _leave(self, target: Target) -> None:
-        """Go to another origin; the way back is kept for the next request (hio: D65)."""
-        old = self.connector
-        secured = target.scheme == "https"
-        about: dict[str, Any] = {
-            "tymth": old.tymth,
-            "ha": (target.hostname, target.port),
-            "bs": old.bs,
-            "wl": old.wl,
-            "reconnectable": old.reconnectable,
-            "tymeout": old.tymeout,
-        }
-        new: Any
-        if secured:
-            own = (
-                old.own_context if isinstance(old, ConnectorTls) else getattr(old, "context", None)
-            )
-            new = ConnectorTls(context=own, **about)
-        else:
-            new = Connector(**about)
-        requester = self.requester
-        if self._home is None:
-            self._home = Home.of(old, self.secured, requester)
-        old.close()
-        old.txbs.clear()
-        old.clearRxbs()
-        self.secured = secured
-        self.connector = new
-        self._link = UNLINKED
-        self._over = None
-        self._persistent = True
-        self._leftover = False
-        new.reopen()
-        requester.reinit(hostname=target.hostname, port=target.port, scheme=target.scheme)
-        self.respondent.reinit(msg=new.rxbs)
-
-    def _go_home(self, home: Home) -> None:
-        """Go back to where requests of the program are meant for."""
-        self._home = None
-        self.connector.close()
-        self.connector = home.connector
-        self.secured = home.secured
-        self._link = UNLINKED
-        self._over = "own"
-        self._leftover = False
-        self.respondent.reinit(msg=self.connector.rxbs)
-
-    @contextmanager
-    def _at_home(self) -> Iterator[Any]:
-        """Give the requester as it is for home, also while a redirect is away."""
-        requester = self.requester
-        if self._home is None or self._exchange is None:
-            yield requester
-            return
-        away = Home.of(self.connector, self.secured, requester)
-        self._home.restore(requester)
-        try:
-            yield requester
-        finally:
-            away.restore(requester)
-
-    def _refuse_redirect(self, response: dict[str, Any], error: Exception) -> None:
-        """Put out a redirect that is not followed, with the reason."""
-        if not isinstance(error, ExchangeError):
-            error = exchange_error("redirect-malformed", str(error), error)
-        respondent = self.respondent
-        if self.redirects and self.redirects[-1] is response:
-            self.redirects.pop()
-        response["errored"] = respondent.errored = True
-        response["error"] = respondent.error = Reason.of(error)
-        response["redirects"] = self.redirects.copy()
-        self.redirects = []
-        self._deliver(response)
-        respondent.redirectant = False
-        respondent.ended = True
+    def _body_so_far(self) -> bytearray:
+        """Give what came of a body that is not complete."""
+        drain = self._exchange.drain if self._exchange is not None else None
+        body: bytearray = self.respondent.body if drain is None else drain.body
+        return body

@@ -19,8 +19,10 @@ from hio.core.http import clienting as _hio
 
 from .carrying import Carrier
 from .connecting import Connector, ConnectorTls
+from .decoding import accepted
+from .draining import sink_of
 from .eventing import EventSource
-from .exchanging import Timeouts
+from .exchanging import Home, Timeouts
 from .grammar import LIMITS
 from .redirecting import MAX_REDIRECTS
 from .requesting import Requester
@@ -127,6 +129,8 @@ class Client(Carrier):
         maxBody: int | None = None,
         maxRedirects: int = MAX_REDIRECTS,
         redirectAuth: bool = False,
+        decode: bool = False,
+        sink: Any = None,
         **kwa: Any,
     ) -> None:
         """Resolve the host and set all up; `reopen` or `service` connects.
@@ -166,6 +170,11 @@ class Client(Carrier):
             maxRedirects: most redirects followed in one exchange.
             redirectAuth: True to send Authorization, Cookie and
                 Proxy-Authorization on to another origin.
+            decode: True to ask for content codings and decode them: gzip and
+                deflate, br and zstd where the packages brotli and zstandard are.
+            sink: where bodies of 2xx responses go as they come, a file open for
+                writing or a callable that takes bytes; `body` is then empty.
+                `request(sink=...)` goes before it.
             kwa: for the connector: tymth, tymeout, reconnectable, bs, and for
                 TLS context, version, certify, hostify, certedhost, keypath,
                 certpath, cafilepath.
@@ -175,6 +184,8 @@ class Client(Carrier):
             OSError: a file named for TLS cannot be read.
         hio: D40 to D43.
         """
+        if maxBody is not None:
+            limits = replace(limits or LIMITS, body=_count("maxBody", maxBody))
         self.requests = requests if requests is not None else deque()
         self.responses = responses if responses is not None else deque()
         self.redirects = redirects if redirects is not None else []
@@ -185,6 +196,9 @@ class Client(Carrier):
             timeouts=Timeouts.of(timeout),
             max_redirects=_count("maxRedirects", maxRedirects),
             redirect_auth=bool(redirectAuth),
+            decode=bool(decode),
+            sink=sink_of(sink) if sink is not None else None,
+            max_body=limits.body if limits is not None else None,
         )
 
         parts = split_path(path)
@@ -229,10 +243,13 @@ class Client(Carrier):
             requester = Requester(portOptional=portOptional, **described)
         else:
             requester.reinit(**described)
+        if decode:
+            if isinstance(requester, Requester):
+                requester.accepts = accepted().encode("ascii")
+            else:
+                requester.headers.setdefault("Accept-Encoding", accepted())
         self.requester = requester
 
-        if maxBody is not None:
-            limits = replace(limits or LIMITS, body=_count("maxBody", maxBody))
         if respondent is None:
             respondent = Respondent(
                 msg=connector.rxbs,
@@ -267,6 +284,8 @@ class Client(Carrier):
         Returns:
             What the connector's `reopen` does: True.
         """
+        if self._home is not None and self._exchange is None:
+            self._go_home(self._home)
         opened = self.connector.reopen()
         self._reopened()
         return opened
@@ -311,28 +330,40 @@ class Client(Carrier):
             data: sent as JSON.
             fargs: sent as a form.
             reply: travels with the request to its response.
-            kwa: travel along too, where they are not None.
+            kwa: travel along too, where they are not None; `sink` among them is
+                where the body of this request's response goes.
         Raises:
             ValueError: what cannot be sent, named; nothing is queued then (hio: D51).
         """
-        with self._at_home() as requester:
-            if isinstance(body, str):
+        requester = self.requester
+        away = None
+        if self._home is not None and self._exchange is not None:
+            # a redirect is away; what is queued now is meant for home
+            away = Home.of(self.connector, self.secured, requester)
+            self._home.restore(requester)
+        try:
+            if body is None:
+                body = b""
+            elif isinstance(body, str):
                 body = body.encode("iso-8859-1")
             request = {
-                "method": method.upper() if method is not None else requester.method,
-                "path": path if path is not None else requester.path,
-                "qargs": qargs if qargs is not None else requester.qargs.copy(),
+                "method": requester.method if method is None else method.upper(),
+                "path": requester.path if path is None else path,
+                "qargs": requester.qargs.copy() if qargs is None else qargs,
                 # hio hangs the fragment on qargs
-                "fragment": fragment if qargs is not None else requester.fragment,
-                "headers": (
-                    help.Hict(headers) if headers is not None else requester.headers.copy()
-                ),
-                "body": body if body is not None else b"",
+                "fragment": requester.fragment if qargs is None else fragment,
+                "headers": requester.headers.copy() if headers is None else help.Hict(headers),
+                "body": body,
                 "data": data,
                 "fargs": fargs,
             }
             if isinstance(requester, Requester):
                 requester.validate(**request)
+        finally:
+            if away is not None:
+                away.restore(requester)
+        if kwa.get("sink") is not None:
+            sink_of(kwa["sink"])
         if reply is not None:
             request["reply"] = reply
         for key, value in kwa.items():
@@ -369,7 +400,11 @@ class Client(Carrier):
         Raises:
             ValueError: what cannot be sent, named; nothing is under way then.
         """
-        self._transmit(method, path, qargs, fragment, headers, body, data, fargs)
+        bare = (
+            method is None and path is None and qargs is None and fragment is None
+            and headers is None and body is None and data is None and fargs is None
+        )  # fmt: skip
+        self._transmit(bare, method, path, qargs, fragment, headers, body, data, fargs)
 
     def redirect(self) -> None:
         """Follow the last of `redirects`, or refuse it with an errored response.
@@ -378,19 +413,6 @@ class Client(Carrier):
         """
         if self.redirects:
             self._redirect()
-
-    def serviceRequests(self) -> None:
-        """Send the next queued request, unless one is under way."""
-        if self.requests and not self.waited:
-            self._next_request()
-
-    def serviceResponse(self) -> None:
-        """Receive and parse; put out a response that is complete."""
-        self._service_response()
-
-    def service(self) -> None:
-        """Do all there is to do now; never raises for what a peer does."""
-        self._service()
 
     def serviceWhileGen(self, tymeout: float = 0.5) -> Generator[bytes, None, Response | None]:
         """Service until there is a response and nothing more to send, or the time is up.

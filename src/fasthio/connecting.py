@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Connector", "ConnectorTls"]
 
+#: Attributes that say what the socket is and how it is used.
+_WAYS_IN: Final = frozenset(
+    ("accepted", "connected", "cs", "cutoff", "receive", "send", "_accepted", "_connected")
+)
 _EAGAIN: Final = -errno.EAGAIN
 _NOT_NOW: Final = frozenset((errno.EAGAIN, errno.EWOULDBLOCK, errno.EINTR))
 _CONNECTED: Final = frozenset((0, errno.EISCONN))
@@ -49,23 +53,46 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
         fault: the exception that ended the connection or the last attempt at
             one; None after an orderly close.
         refusals: how often all addresses were tried in vain since the last success.
-        more: True when the last receive stopped at its bound with octets left.
     """
+
+    _tymer: Any
+    tymeout: float
+    hostname: str
+    addresses: list[Address]
+    _index: int
+    ha: tuple[Any, ...]
+    _known_ha: tuple[Any, ...]
+    cs: Any
+    ca: tuple[Any, ...]
+    cutoff: bool
+    reconnectable: bool
+    opened: bool
+    bs: int
+    txbs: bytearray
+    rxbs: bytearray
+    wl: Any
+    name: str
+    uid: Any
+    fault: Exception | None
+    refusals: int
+    _unsendable: bool
 
     #: Most octets one `serviceReceives` takes; the parser's limits get their say between.
     Bound: int = 262_144
     #: Most octets that are received at once straight into a large body.
     Stride: int = 1_048_576
 
-    #: False in a subclass with its own `receive` or `send`: then these are called.
-    _own_receive = True
-    _own_send = True
+    # Descriptors for the direct way to the socket, while nothing is in between;
+    # at least 0 means: connected, not cut off, `receive` or `send` not replaced.
+    _fd = -1
+    _send_fd = -1
 
-    def __init_subclass__(cls, **kwa: Any) -> None:
-        """See whether a subclass wants its own `receive` and `send` to be called."""
-        super().__init_subclass__(**kwa)
-        cls._own_receive = cls.receive.__module__ == __name__
-        cls._own_send = cls.send.__module__ == __name__
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; one that is a program's way in ends the direct way."""
+        object.__setattr__(self, name, value)
+        if name in _WAYS_IN:
+            object.__setattr__(self, "_fd", -1)
+            object.__setattr__(self, "_send_fd", -1)
 
     def __init__(
         self,
@@ -106,39 +133,37 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
             ResolutionError: the host does not resolve.
             AddressError: no such host or port can be.
         """
-        # hio's own constructor looks each name up twice; what it sets is set here
-        tyming.Tymee.__init__(self, tymth=tymth)
-        self.tymeout = tymeout if tymeout is not None else self.Tymeout
-        self._tymer: Any = None
+        # hio's own constructor looks each name up twice; what it sets is set here,
+        # past __setattr__, which has nothing to see yet
         host, port = ha[:2] if ha else (host, port)
-        self.hostname, port = normalize_host_port(host, port)
-        self.addresses = resolve(self.hostname, port)
-        self._index = 0
-        self.ha: tuple[Any, ...] = (self.addresses[0].sockaddr[0], port)
-        self._known_ha = self.ha
-
-        self.cs: Any = None
-        self.ca: tuple[Any, ...] = (None, None)
-        self._accepted = False
-        self.cutoff = False
-        self.reconnectable = reconnectable if reconnectable is not None else self.Reconnectable
-        self.opened = False
-
+        hostname, port = normalize_host_port(host, port)
+        addresses = resolve(hostname, port)
         size = bufsize if bs is None else bs
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:
             raise ValueError(f"bufsize must be a positive number of octets: {size!r}")
-        self.bs = size
-        self.txbs = txbs if txbs is not None else bytearray()
-        self.rxbs = rxbs if rxbs is not None else bytearray()
-        self.wl = wl
-        self.name = name
-        self.uid = uid
-
-        self.fault: Exception | None = None
-        self.refusals = 0
-        self.more = False
-        self._fd = -1  # descriptor for the direct way, while there is one
-        self._unsendable = False  # sending failed: the peer takes no more
+        own = self.__dict__
+        own["_tymth"] = tymth
+        own["_tymer"] = None
+        own["tymeout"] = self.Tymeout if tymeout is None else tymeout
+        own["hostname"] = hostname
+        own["addresses"] = addresses
+        own["_index"] = 0
+        own["ha"] = own["_known_ha"] = (addresses[0].sockaddr[0], port)
+        own["cs"] = None  # connection socket
+        own["ca"] = (None, None)
+        own["_accepted"] = False
+        own["cutoff"] = False
+        own["reconnectable"] = self.Reconnectable if reconnectable is None else reconnectable
+        own["opened"] = False
+        own["bs"] = size
+        own["txbs"] = bytearray() if txbs is None else txbs
+        own["rxbs"] = bytearray() if rxbs is None else rxbs
+        own["wl"] = wl
+        own["name"] = name
+        own["uid"] = uid
+        own["fault"] = None
+        own["refusals"] = 0
+        own["_unsendable"] = False  # sending failed: the peer takes no more
 
     # tyme
 
@@ -186,8 +211,6 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
         self.connected = False
         self.cutoff = False
         self.fault = None
-        self.more = False
-        self._fd = -1
         self._unsendable = False
 
         family, _ = self._address()
@@ -204,7 +227,6 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
 
     def close(self) -> None:
         """Shut down and close the socket; harmless where there is none."""
-        self._fd = -1
         if self.cs is not None:
             self.shutdown()
             self.cs.close()
@@ -251,9 +273,13 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
         return True
 
     def _attach(self) -> None:
-        """Take up the direct way once octets can flow."""
-        if _DIRECT:
-            self._fd = self.cs.fileno()
+        """Take up the direct way once octets can flow, where nothing is in between."""
+        if _DIRECT and self.connected and not self.cutoff:
+            own, kind = self.__dict__, type(self)
+            if "receive" not in own and kind.receive.__module__ == __name__:
+                self._fd = self.cs.fileno()
+            if "send" not in own and kind.send.__module__ == __name__:
+                self._send_fd = self.cs.fileno()
 
     def _refused(self, error: OSError) -> bool:
         """Go on to the next address after a refusal; True when all were tried."""
@@ -297,12 +323,9 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
 
     def serviceReceives(self) -> None:
         """Receive what there is into `rxbs`, `Bound` octets at most (hio: D46, no bound)."""
-        self.more = False
         fd = self._fd
-        if fd < 0 or not self._own_receive or "receive" in self.__dict__:
+        if fd < 0:
             self._service_receives()
-            return
-        if self.cutoff:
             return
         size = self.bs
         rxbs = self.rxbs
@@ -313,27 +336,21 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
         while count > 0:
             if self.wl:
                 self.wl.writeRx(bytes(rxbs[-count:]), self.ha)
-            if count < size:
-                return  # a short read has emptied the socket
             left -= count
-            if left <= 0:
-                self.more = True
-                return
+            if count < size or left <= 0:
+                return  # a short read has emptied the socket
             count = _receive(fd, rxbs, size)
         self._ended(count)
 
     def _service_receives(self) -> None:
         """Receive through `receive`, which a program has replaced or the system needs."""
         left = self.Bound
-        while self.connected and not self.cutoff:
+        while left > 0 and self.connected and not self.cutoff:
             data = self.receive()
             if not data:
                 return
             self.rxbs.extend(data)
             left -= len(data)
-            if left <= 0:
-                self.more = True
-                return
 
     def receive_into(self, body: bytearray, size: int) -> int:
         """Receive straight to the end of a body.
@@ -363,13 +380,7 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
     @property
     def direct(self) -> bool:
         """True where `receive_into` may be used: nothing between it and the socket is replaced."""
-        return (
-            self._fd >= 0
-            and not self.cutoff
-            and self._own_receive
-            and "receive" not in self.__dict__
-            and "serviceReceives" not in self.__dict__
-        )
+        return self._fd >= 0 and "serviceReceives" not in self.__dict__
 
     # sending
 
@@ -398,11 +409,14 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
         A peer that has closed its own side can still be sent to (hio: D47).
         """
         txbs = self.txbs
-        if not txbs or self._unsendable or not self.connected:
+        if not txbs:
             return
-        fd = self._fd
-        if fd < 0 or not self._own_send or "send" in self.__dict__:
-            del txbs[: self.send(txbs)]
+        fd = self._send_fd
+        if fd < 0:
+            if self.connected and not self._unsendable:
+                del txbs[: self.send(txbs)]
+            return
+        if self._unsendable:
             return
         count = _send(fd, txbs)
         if count < 0:
@@ -554,7 +568,7 @@ class ConnectorTls(Connector, tcp.ClientTls):  # type: ignore[misc]
             return False
         self.connected = True
         self.resumed = bool(self.cs.session_reused)
-        self._attach_tls()
+        self._attach()
         return True
 
     def _fail(self, error: Exception) -> None:
@@ -577,13 +591,6 @@ class ConnectorTls(Connector, tcp.ClientTls):  # type: ignore[misc]
             self.handshake()
         return self.connected
 
-    def _attach(self) -> None:
-        """Wait with the direct way until the handshake is complete."""
-
-    def _attach_tls(self) -> None:
-        if _DIRECT:
-            self._fd = self.cs.fileno()
-
     def receive(self) -> bytes | None:
         """Receive at most `bs` octets; see `Connector.receive`."""
         try:
@@ -602,38 +609,40 @@ class ConnectorTls(Connector, tcp.ClientTls):  # type: ignore[misc]
 
     def serviceReceives(self) -> None:
         """Receive what there is into `rxbs`; see `Connector.serviceReceives`."""
-        self.more = False
-        if _peek is None or self._fd < 0 or not self._own_receive or "receive" in self.__dict__:
+        fd = self._fd
+        if fd < 0 or _peek is None:
             self._service_receives()
             return
-        if self.cutoff:
-            return
-        cs, fd = self.cs, self._fd
+        cs = self.cs
         left = self.Bound
         # a look at the socket is cheaper than the exception of an empty read
-        while cs.pending() or _peek(fd) != _EAGAIN:
+        while left > 0 and (cs.pending() or _peek(fd) != _EAGAIN):
             data = self.receive()
             if not data:
                 return
             self.rxbs += data
             left -= len(data)
-            if left <= 0:
-                self.more = True
-                return
 
     def receive_into(self, body: bytearray, size: int) -> int:
         """Receive straight to the end of a body; see `Connector.receive_into`."""
-        if _peek is not None and not self.cs.pending() and _peek(self._fd) == _EAGAIN:
-            return 0
-        bs, self.bs = self.bs, min(size, self.Stride)
+        left = min(size, self.Stride)
+        total = 0
+        bs = self.bs
         try:
-            data = self.receive()
+            # one receive gives one TLS record: 16 KiB
+            while left > 0:
+                if _peek is not None and not self.cs.pending() and _peek(self._fd) == _EAGAIN:
+                    break
+                self.bs = left
+                data = self.receive()
+                if not data:
+                    break
+                body += data
+                total += len(data)
+                left -= len(data)
         finally:
             self.bs = bs
-        if not data:
-            return 0
-        body += data
-        return len(data)
+        return total
 
     def send(self, data: bytes | bytearray) -> int:
         """Send from the front of `data`; see `Connector.send`."""

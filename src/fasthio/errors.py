@@ -17,6 +17,7 @@ __all__ = [
     "ChunkError",
     "ClosureError",
     "ConnectionEndedError",
+    "DecodeError",
     "EventError",
     "EventLineError",
     "ExchangeError",
@@ -30,6 +31,7 @@ __all__ = [
     "RedirectError",
     "RequestError",
     "ResolutionError",
+    "SinkError",
     "StatusLineError",
     "TlsError",
     "VersionError",
@@ -187,6 +189,14 @@ class RedirectError(ExchangeError):
     """Report a redirect that is not followed (RFC 9110 15.4)."""
 
 
+class DecodeError(ExchangeError, ValueError):
+    """Report a body that is not of its content coding (RFC 9110 8.4)."""
+
+
+class SinkError(ExchangeError):
+    """Report a program's sink that raised; its exception is the cause."""
+
+
 class RequestError(ExchangeError, ValueError):
     """Report a queued request that cannot be built."""
 
@@ -197,6 +207,8 @@ _EXCHANGE_KINDS: dict[str, type[ExchangeError]] = {
     "tls": TlsError,
     "timeout": ExchangeTimeoutError,
     "redirect": RedirectError,
+    "decoding": DecodeError,
+    "sink": SinkError,
     "request": RequestError,
 }
 

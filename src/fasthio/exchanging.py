@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from .draining import Drain
 
 __all__ = [
     "IDEMPOTENT",
@@ -70,34 +73,25 @@ class Timeouts(NamedTuple):
 
 
 class Exchange:
-    """One request under way."""
+    """One request under way.
 
-    __slots__ = (
-        "attempts",
-        "hops",
-        "link",
-        "mark",
-        "method",
-        "octets",
-        "phase",
-        "requeue",
-        "resuming",
-        "started",
-        "target",
-    )
+    What an exchange begins with stands in the class: most of it never changes.
+    """
 
-    def __init__(self) -> None:
-        self.octets: bytes | bytearray = b""  # the request as it goes out
-        self.method = "GET"
-        self.target: str | None = None  # origin-form of a redirect's request, taken as it came
-        self.link: Any = UNLINKED  # socket that carries it, as the connector's `cs`
-        self.requeue = False  # to be put into the connector's txbs again
-        self.resuming = False  # an event stream, to be taken up on the next connection
-        self.attempts = 1  # how often it was begun
-        self.hops = 0  # redirects followed
-        self.started = 0.0  # tyme it was sent, or first to be sent
-        self.mark = 0.0  # tyme its present phase began
-        self.phase = 0  # index into Timeouts; 2 once the first octet came
+    octets: bytes | bytearray = b""  # the request as it goes out
+    method: str = "GET"
+    link: Any = UNLINKED  # socket that carries it, as the connector's `cs`
+    fresh: bool = True  # nothing was received for it yet
+    bulky: bool = False  # much of its body is still to come
+    requeue: bool = False  # to be put into the connector's txbs again
+    resuming: bool = False  # an event stream, to be taken up on the next connection
+    pouring: bool = False  # its body may be led away while it comes
+    drain: Drain | None = None  # where to
+    attempts: int = 1  # how often it was begun
+    hops: int = 0  # redirects followed
+    started: float = 0.0  # tyme it was sent, or first to be sent
+    mark: float = 0.0  # tyme its present phase began
+    phase: int = 0  # index into Timeouts; 2 once the first octet came
 
 
 #: Attributes of a requester that a redirect to another origin must not leave changed.

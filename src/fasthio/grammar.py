@@ -290,6 +290,9 @@ EXCHANGE_ERRORS: Final[dict[str, ErrorSpec]] = {
         "redirect", "RFC 9110 17.9", "redirect leads from https to http"
     ),
     "redirect-limit": ErrorSpec("redirect", "RFC 9110 15.4", "more redirects than allowed"),
+    # bodies
+    "undecodable": ErrorSpec("decoding", "RFC 9110 8.4", "body is not of its content coding"),
+    "sink": ErrorSpec("sink", "RFC 9110 6.4", "sink did not take the body"),
     # the program
     "bad-request": ErrorSpec("request", "RFC 9112 3", "request cannot be built"),
 }

@@ -13,18 +13,22 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from hio.base import doing
 from hio.help import Hict
 
 from .clienting import Client, ClientDoer
 from .exchanging import IDEMPOTENT
+from .requesting import Requester
 
 __all__ = ["PlanError", "PollPlan", "PollResult", "check_url", "poll"]
 
 #: Longest sleep between two cycles in seconds: bounds how late a result is shown.
 NAP: Final = 0.05
+
+#: What stays as it is in path and query; all else is percent-encoded (RFC 3986 3.3, 3.4).
+SAFE: Final = "/?%:@!$&'()*+,;=-._~[]"
 
 #: Made anew for each sleep; poll(2) makes that cheap, epoll would not.
 _Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
@@ -122,6 +126,33 @@ def check_url(url: str) -> SplitResult:
     return parts
 
 
+def request_target(parts: SplitResult) -> str:
+    """Give the request target of a URL, its escapes and its query as they stand.
+
+    What no target may hold is percent-encoded as UTF-8 (RFC 3986 2.1, 3.3, 3.4).
+    """
+    path = quote(parts.path, safe=SAFE) or "/"
+    return f"{path}?{quote(parts.query, safe=SAFE)}" if parts.query else path
+
+
+class TargetRequester(Requester):
+    """Send one request target, whatever path and query arguments say.
+
+    A Requester takes the path apart and puts it together again as hio does: that
+    would encode `%20` once more and keep only the last of equal names in a query.
+    """
+
+    def __init__(self, exact: str) -> None:
+        super().__init__(portOptional=True)
+        self.exact = exact
+
+    def rebuild(self, *pa: Any, **kwa: Any) -> bytes:
+        """Build a request for the target, or for the one that a redirect gives."""
+        if kwa.get("target") is None:
+            kwa["target"] = self.exact
+        return super().rebuild(*pa, **kwa)
+
+
 def poll(
     plan: PollPlan,
     report: Callable[[PollResult], None],
@@ -179,7 +210,7 @@ class PollDoer(doing.Doer):  # type: ignore[misc]  # hio has no types
         self.report = report
         self.doist = doist
         self.parts = check_url(url)
-        self.path = self.parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
+        self.target = request_target(self.parts)
         self.client: Client | None = None
         self.doer: ClientDoer | None = None
         self.fresh = True  # the connection carries its first poll
@@ -226,7 +257,7 @@ class PollDoer(doing.Doer):  # type: ignore[misc]  # hio has no types
             client.events.clear()
             client.request(
                 method=self.plan.method,
-                path=self.path,
+                path="/",  # what goes out is the requester's target
                 qargs={},
                 headers=Hict(self.plan.headers),
             )
@@ -241,10 +272,10 @@ class PollDoer(doing.Doer):  # type: ignore[misc]  # hio has no types
     def _connect(self) -> None:
         # not reconnectable: an event stream that ends is a response, not to be resumed
         self.client = Client(
+            requester=TargetRequester(self.target),
             hostname=self.parts.hostname,
             port=self.parts.port,
             scheme=self.parts.scheme,
-            portOptional=True,
             reconnectable=False,
         )
         self.doer = ClientDoer(client=self.client)

@@ -134,6 +134,9 @@ class Requester:
     HttpVersionString = httping.HTTP_11_VERSION_STRING
     Port = httping.HTTP_PORT
 
+    #: Accept-Encoding where the headers name none; set before the first build.
+    accepts: bytes = b"identity"
+
     def __init__(
         self,
         hostname: str = "127.0.0.1",
@@ -211,8 +214,8 @@ class Requester:
 
         Args:
             hostname: host alone, without a port.
-            port, scheme, method, path, qargs, fragment, headers, body, data,
-                fargs, portOptional: as for the class.
+            port, scheme, method, path, qargs, fragment: as for the class.
+            headers, body, data, fargs, portOptional: as for the class.
             target: request-target, already encoded, to send as it is (from a
                 Location, say). path and qargs are then recorded, not sent, and
                 path is not taken apart.
@@ -555,7 +558,7 @@ class Requester:
         if b"Host" not in lone:
             lines.append(b"Host: " + self._host())
         if "accept-encoding" not in headers:
-            lines.append(b"Accept-Encoding: identity")
+            lines.append(b"Accept-Encoding: " + self.accepts)
         if length and b"Content-Length" not in lone:
             lines.append(b"Content-Length: %d" % length)
         lines += fields

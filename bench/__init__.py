@@ -1,0 +1,1 @@
+"""Benchmarks: fasthio beside its peers, equal work, one command: `python -m bench.run`."""

@@ -1,0 +1,262 @@
+"""Write RESULTS.md from the results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from .clients import NOTES
+from .goals import judge
+
+__all__ = ["REJECTED", "write_report"]
+
+#: Experiments and what came of them.
+REJECTED = [
+    "the mapping made with its size known, in place of eleven `add`s: adopted",
+    "the template of a head kept again at each 16th differing head: adopted",
+    "a list of segments and two passes for chunks: rejected, writing straight into the body is "
+    "1.8 times as fast at 64 B chunks",
+    "no `GetBuffer` while a line drips in: adopted",
+]
+
+MIB = 1024 * 1024
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    return [*lines, ""]
+
+
+def _short(value: float) -> str:
+    """Give a figure with about three digits that count."""
+    if value >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if value < 100 else f"{value:.0f}"
+
+
+def _goals(results: dict[str, Any]) -> list[str]:
+    verdicts = judge(results)
+    words = {True: "met", False: "**not met**", None: "not measured"}
+    rows = [
+        [
+            each.goal.row,
+            each.goal.text,
+            "" if each.figure is None else f"{_short(each.figure)}{each.goal.unit}",
+            words[each.met],
+        ]
+        for each in verdicts
+    ]
+    met = sum(each.met is True for each in verdicts)
+    failed = sum(each.met is False for each in verdicts)
+    rest = len(verdicts) - met - failed
+    return [
+        "## Goals",
+        "",
+        f"{met} met, {failed} not met, {rest} not measured in this run. Ratios of medians of "
+        "processor time; above 1 fasthio is the faster one unless the goal says otherwise.",
+        "",
+        *_table(["case", "goal", "measured", ""], rows),
+    ]
+
+
+def _wrong(wrong: dict[str, str]) -> list[str]:
+    if not wrong:
+        return []
+    lines = [f"- {name}: left out: {' '.join(reason.split())}" for name, reason in wrong.items()]
+    return [*lines, ""]
+
+
+def _timed(found: dict[str, dict[str, float]], ours: str, extra: str = "") -> list[str]:
+    """Make the table of one measurement; `extra` names a further column."""
+    base = found[ours]
+    rows = []
+    for name, each in sorted(found.items(), key=lambda item: item[1]["cpu_median"]):
+        row = [
+            f"**{name}**" if name.startswith("fasthio") else name,
+            _short(each["cpu_median"]),
+            _short(each["cpu_min"]),
+            _short(each["wall_median"]),
+            f"{each['cpu_median'] / base['cpu_median']:.2f}",
+            f"{each['cpu_min'] / base['cpu_min']:.2f}",
+        ]
+        if extra:
+            row.append(f"{each[extra] / MIB:.1f}")
+        rows.append(row)
+    head = ["", "CPU median", "CPU minimum", "wall median", f"/ {ours}", "of minima"]
+    return _table([*head, "MiB"] if extra else head, rows)
+
+
+def _parsers(results: dict[str, Any]) -> list[str]:
+    lines = [
+        "## Parsers",
+        "",
+        "Microseconds a message. Equal work: status as int, headers as str in a mapping that can "
+        "be asked in any case (or with all keys in lower case), body in one bytes or bytearray. "
+        "*fasthio C* and *fasthio Python* are `ResponseParser` filling hio's Hict, *fasthio "
+        "Respondent* is hio's face over the C engine, with all of its attributes. *httptools* "
+        "fills a plain dict, *httptools CIMultiDict* the mapping that hio's Hict is.",
+        "",
+        "![parsers](plots/parsers.svg)",
+        "",
+    ]
+    for case in results["parsers"].values():
+        lines += [f"### {case['title'][0].upper()}{case['title'][1:]}", ""]
+        lines += [f"{case['octets']:,} octets a message.", ""]
+        lines += _timed(case["us"], "fasthio C")
+        lines += _wrong(case["wrong"])
+    drips = results.get("drips")
+    if drips:
+        sizes = sorted({size for each in drips.values() for size in each}, key=int)
+        lines += [
+            "### Byte by byte, growing",
+            "",
+            "Half of the message one long field line, half body: nanoseconds an octet.",
+            "",
+            *_table(
+                ["octets", *(f"{int(size):,}" for size in sizes)],
+                [
+                    [name, *(f"{each[size] * 1000:.0f}" if size in each else "" for size in sizes)]
+                    for name, each in drips.items()
+                ],
+            ),
+        ]
+    return lines
+
+
+def _instructions(results: dict[str, Any]) -> list[str]:
+    found = results.get("instructions")
+    if found is None:
+        return []
+    lines = ["## Instructions a response", ""]
+    if not found["counts"]:
+        return [*lines, f"Not counted: {found['reason']}", ""]
+    cases = list(found["counts"])
+    names = sorted(found["counts"]["small"], key=found["counts"]["small"].get)
+    lines += [
+        f"Thousands, {found['valgrind']} (callgrind): the difference of two run lengths in one "
+        "process forked for each, so that start and warm-up do not count.",
+        "",
+        *_table(
+            ["", *cases],
+            [
+                [name, *(_short(found["counts"][case].get(name, 0) / 1000) for case in cases)]
+                for name in names
+            ],
+        ),
+        *_wrong(found.get("wrong", {})),
+    ]
+    return lines
+
+
+def _clients(results: dict[str, Any]) -> list[str]:
+    found = results.get("clients")
+    if found is None:
+        return []
+    lines = ["## Clients", ""]
+    if not found["scenes"]:
+        return [*lines, f"Not measured: {found['reason']}", ""]
+    lines += [
+        f"Whole clients against nginx {found['nginx']} on the loopback, each in a process of its "
+        "own, taking turns. Microseconds a request; processor time is that of the client's "
+        "process, all threads. MiB is how much its resident memory grew at most during its first "
+        "requests. A *-spin* client calls `service()` without waiting in between.",
+        "",
+        *(f"- {name}: {note}" for name, note in NOTES.items()),
+        "",
+        "![clients](plots/clients.svg)",
+        "",
+    ]
+    for scene in found["scenes"].values():
+        lines += [f"### {scene['title'][0].upper()}{scene['title'][1:]}", ""]
+        lines += _timed(scene["us"], "fasthio", "memory")
+        lines += _wrong(scene["wrong"])
+    return lines
+
+
+_CHORES = {
+    "idle": "`service()` of a connected client with nothing to do",
+    "waiting": "`service()` while a response is awaited",
+    "make-http": "`Client()` for HTTP",
+    "make-https": "`Client()` for HTTPS, from the second one on",
+}
+
+
+def _chores(results: dict[str, Any]) -> list[str]:
+    found = results.get("chores")
+    if found is None:
+        return []
+    rows = []
+    for key, title in _CHORES.items():
+        hio, ours = found[key]["hio"], found[key]["fasthio"]
+        rows.append(
+            [
+                title,
+                _short(ours["cpu_median"]),
+                _short(ours["cpu_min"]),
+                _short(hio["cpu_median"]),
+                _short(hio["cpu_min"]),
+                f"{hio['cpu_median'] / ours['cpu_median']:.1f}",
+            ]
+        )
+    head = ["microseconds", "fasthio median", "minimum", "hio median", "minimum", "hio / fasthio"]
+    return ["## A client between requests", "", *_table(head, rows)]
+
+
+def _events(results: dict[str, Any]) -> list[str]:
+    found = results.get("events")
+    if not found:
+        return []
+    names = list(found[0]["us"])
+    rows = []
+    for row in found:
+        cells = [f"{row['us'][name]:.3f}{'*' * (name in row['wrong'])}" for name in names]
+        rows.append([row["ends"], f"{row['feed']:,}", *cells])
+    return [
+        "## Server-sent events",
+        "",
+        "Microseconds an event, medians. * loses events: the answer depends on where the octets "
+        "were cut, or the line end is not known.",
+        "",
+        *_table(["line end", "octets a feed", *names], rows),
+    ]
+
+
+def _poller(results: dict[str, Any]) -> list[str]:
+    found = results.get("poller")
+    if not found:
+        return []
+    return ["## Poller", "", "```", *found.strip().splitlines(), "```", ""]
+
+
+def write_report(results: dict[str, Any]) -> str:
+    """Give the text of RESULTS.md."""
+    machine = results["machine"]
+    packages = ", ".join(f"{name} {each}" for name, each in machine["packages"].items())
+    lines = [
+        "# Results",
+        "",
+        "Made by `make bench` (`python -m bench.run`); do not edit. All figures of a section were "
+        "measured in one run, peers in turn and in another order each round, the collector of "
+        "cyclic garbage off while parsers are measured and on in the clients. CPU is processor "
+        "time, which a busy machine disturbs least; wall time is given beside it.",
+        "",
+        f"- {machine['date']}, commit {machine['commit']}, load {machine['load']}, "
+        f"{results['rounds']} rounds",
+        f"- {machine['processor']}; {machine['system']}",
+        f"- {machine['python']}, engine {machine['engine']}",
+        f"- {packages}",
+        "",
+        *_goals(results),
+        *_parsers(results),
+        *_instructions(results),
+        *_clients(results),
+        *_chores(results),
+        *_events(results),
+        *_poller(results),
+        "## Experiments",
+        "",
+        *(f"- {each}" for each in REJECTED),
+        "",
+    ]
+    return "\n".join(lines)

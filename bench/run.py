@@ -1,0 +1,117 @@
+"""Measure all and write RESULTS.md, results.json and the plots: `python -m bench.run`."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from . import bench_events, chores, endtoend, instructions, machine, parsing, plots, report
+from .goals import judge
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results.json"
+REPORT = HERE / "RESULTS.md"
+
+PARTS = ("parsers", "instructions", "clients", "chores", "events", "poller")
+
+
+def measure_events(rounds: int) -> list[dict[str, Any]]:
+    """Run the benchmark of event streams."""
+    print("events", flush=True)
+    peers = bench_events.find_peers()
+    results = []
+    first, count = bench_events.make_stream(100_000, b"\n")
+    bench_events.measure(peers, first, count, 1024, 3)
+    for ends in ("LF", "CRLF"):
+        stream, count = bench_events.make_stream(1 << 20, bench_events.ENDS[ends])
+        for feed in bench_events.FEEDS:
+            found = bench_events.measure(peers, stream, count, feed, rounds)
+            results.append(
+                {
+                    "ends": ends,
+                    "feed": feed,
+                    "us": {name: spent for name, (spent, _) in found.items()},
+                    "wrong": [name for name, (_, right) in found.items() if not right],
+                }
+            )
+    return results
+
+
+def measure_poller() -> str:
+    """Run the benchmark of the poller where there is one; returns what it printed."""
+    script = HERE / "bench_poller.py"
+    if not script.exists():
+        return ""
+    print("poller", flush=True)
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=1200, check=False
+    )
+    return done.stdout if done.returncode == 0 else f"failed: {done.stderr[-500:]}"
+
+
+def measure(parts: list[str], rounds: int, results: dict[str, Any]) -> dict[str, Any]:
+    """Measure the parts; what was measured of others before stays."""
+    results["machine"] = machine.describe()
+    results["rounds"] = rounds
+    if "parsers" in parts:
+        results["parsers"] = parsing.measure_parsers(rounds)
+        results["drips"] = parsing.measure_drips(max(3, rounds // 3))
+    if "instructions" in parts:
+        results["instructions"] = instructions.count_instructions()
+    if "clients" in parts:
+        results["clients"] = endtoend.measure_clients(rounds)
+    if "chores" in parts:
+        results["chores"] = chores.measure_chores(rounds)
+    if "events" in parts:
+        results["events"] = measure_events(max(3, rounds // 3))
+    if "poller" in parts:
+        results["poller"] = measure_poller()
+    return results
+
+
+def write(results: dict[str, Any]) -> None:
+    """Write all that is made from results."""
+    RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    REPORT.write_text(report.write_report(results), encoding="utf-8")
+    try:
+        drawn = plots.draw(results)
+    except ImportError as error:
+        print(f"no plots: {error}", file=sys.stderr)
+        drawn = []
+    for path in (RESULTS, REPORT, *drawn):
+        with contextlib.suppress(ValueError):
+            path = path.relative_to(Path.cwd())
+        print(f"written: {path}")
+
+
+def main() -> None:
+    """Read the command line, measure, write, and say what was reached."""
+    options = argparse.ArgumentParser(prog="python -m bench.run", description=__doc__)
+    options.add_argument("--rounds", type=int, default=31, help="rounds of each measurement")
+    options.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    options.add_argument(
+        "--report", action="store_true", help="measure nothing, write from results.json again"
+    )
+    given = options.parse_args()
+    results: dict[str, Any] = {}
+    if RESULTS.exists() and (given.report or set(given.parts) != set(PARTS)):
+        results = json.loads(RESULTS.read_text(encoding="utf-8"))
+    if not given.report:
+        results = measure(given.parts, given.rounds, results)
+    write(results)
+    out = io.StringIO()
+    for verdict in judge(results):
+        figure = "not measured" if verdict.figure is None else f"{verdict.figure:.2f}"
+        mark = {True: "met    ", False: "NOT MET", None: "       "}[verdict.met]
+        print(f"{mark} {figure:>12}  {verdict.goal.row}: {verdict.goal.text}", file=out)
+    print(out.getvalue(), end="")
+
+
+if __name__ == "__main__":
+    main()

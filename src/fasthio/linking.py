@@ -1,0 +1,335 @@
+"""How an exchange gets and keeps its connection: connects, closes, resets, reopens.
+
+A connection that is over carries no further exchange: "own" when this side is
+done with it, so that a new one may be opened at once; "peer" when the server
+is, so that reopening needs `reconnectable`; "tunnel" when it speaks another
+protocol now, whose octets are the program's.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from hio.core.http import httping
+
+from .errors import ExchangeError, Reason, exchange_error
+from .exchanging import IDEMPOTENT, UNLINKED
+from .following import Follower
+
+if TYPE_CHECKING:
+    from collections import deque
+
+    from .exchanging import Exchange, Timeouts
+
+__all__ = ["Linker"]
+
+#: What hio's own Respondent may raise for what a peer sent.
+_UNPARSABLE: Final = (httping.HTTPException, ValueError, RuntimeError, StopIteration)
+
+
+class Linker(Follower):
+    """The part of a client that gives exchanges their connections."""
+
+    #: How often a request is sent again at most after its connection ended
+    #: (RFC 9110 9.2.2: automatic retries are to be bounded).
+    Resends: int = 5
+
+    requests: deque[dict[str, Any]]
+    waited: bool
+
+    _timeouts: Timeouts | None
+
+    if TYPE_CHECKING:
+
+        def serviceResponse(self) -> None: ...
+        def _ended(self, exchange: Exchange) -> None: ...
+        def _pour(self, exchange: Exchange, respondent: Any) -> None: ...
+        def _fail(self, error: ExchangeError, built: bool = True) -> None: ...
+
+    # tyme
+
+    def _tyme(self) -> float:
+        """Give the tyme, of the clock where no tymth was injected."""
+        tymth = self.connector.tymth if self.connector else None
+        return float(tymth()) if tymth else time.monotonic()
+
+    def _shift(self, by: float) -> None:
+        """Take time limits over to another tyme base."""
+        if self._exchange is not None:
+            self._exchange.started += by
+            self._exchange.mark += by
+        if self._home is not None:
+            self._home.connector.wind(self.connector.tymth)
+
+    def _parse(self) -> None:
+        """Let the respondent take a step; what it raises ends the response (hio's own does)."""
+        respondent = self.respondent
+        exchange = self._exchange
+        try:
+            respondent.parse()
+            if exchange is not None and exchange.pouring:
+                self._pour(exchange, respondent)
+        except _UNPARSABLE as error:
+            respondent.errored = True
+            respondent.error = Reason.of(error)
+            respondent.fault = error
+            respondent.ended = True
+            if exchange is not None and exchange.drain is not None:
+                respondent.body = exchange.drain.body
+
+    # connections
+
+    def _connect(self) -> None:
+        """Go on connecting, where there is reason to."""
+        exchange = self._exchange
+        if self._over is not None and exchange is None and not self.requests:
+            return  # closed for cause: not before there is a request
+        connector = self.connector
+        connector.serviceConnect()
+        if connector.connected:
+            self._established()
+            return
+        fault = getattr(connector, "fault", None)
+        if fault is None:
+            return
+        if connector.cs is None:
+            self._unsecured(fault)
+        elif (
+            self._persistent
+            and exchange is not None
+            and connector.refusals
+            and not connector.reconnectable
+        ):
+            self._over = "own"
+            self._fail(exchange_error("refused", str(fault), fault))
+
+    def _unsecured(self, fault: Exception) -> None:
+        """See what a failed handshake means."""
+        exchange = self._exchange
+        certificate = "certificate" in type(fault).__name__.lower() or "CERTIFICATE" in str(fault)
+        self._over = "own"
+        if exchange is None:
+            return
+        if self.connector.reconnectable and not certificate and exchange.attempts <= self.Resends:
+            exchange.attempts += 1
+            self._over = "peer"
+            return
+        self._fail(exchange_error("certificate" if certificate else "tls", str(fault), fault))
+
+    def _established(self) -> None:
+        """Begin with a connection that has come about."""
+        connector = self.connector
+        if self._link is not UNLINKED:
+            connector.clearRxbs()  # no octet of an earlier connection is seen again
+        self._link = connector.cs
+        self._over = None
+        self._persistent = True
+        exchange = self._exchange
+        if self._leftover:
+            self._leftover = False
+            connector.txbs.clear()
+            if exchange is not None:
+                exchange.requeue = True
+        if exchange is None:
+            return
+        exchange.link = connector.cs
+        exchange.mark = self._tyme() if self._timeouts is not None else 0.0
+        exchange.phase = 1
+        if exchange.resuming:
+            exchange.resuming = False
+            connector.txbs.clear()
+            if self.respondent.leid is not None:
+                self.requester.headers["Last-Event-ID"] = self.respondent.leid
+            self.transmit()
+        elif exchange.requeue:
+            exchange.requeue = False
+            connector.txbs.clear()
+            connector.tx(exchange.octets)
+
+    def _renew(self) -> None:
+        """Open a new connection in place of one that is over, when it may be and is due."""
+        connector = self.connector
+        if not connector.cutoff and connector.cs not in (None, self._link):
+            # the program, or hio's way of connecting, has opened another
+            return
+        exchange = self._exchange
+        if exchange is not None and exchange.link is not UNLINKED:
+            if connector.cutoff:
+                self.serviceResponse()  # settle what came before the end (hio: D54)
+            return
+        pending = exchange is not None or bool(self.requests and not self.waited)
+        if self._over != "own":
+            if not connector.reconnectable:
+                if exchange is not None:
+                    self._fail(self._closure())
+                return
+            paced = connector.tymeout > 0.0 or (exchange is not None and exchange.resuming)
+            if paced:
+                if not self._expired():
+                    return
+            elif not pending:
+                return
+            if not pending and not connector.cutoff:
+                return
+            self._reopen_connector()
+            if paced:
+                # from now on: hio counts from the last expiry, and so hurries after a rest
+                connector.tymer.start(duration=connector.tymeout or None)
+        elif pending:
+            self._reopen_connector()
+
+    def _reopen_connector(self) -> None:
+        connector = self.connector
+        self._over = None
+        if hasattr(connector, "refusals"):
+            connector.refusals = 0
+        connector.reopen()
+
+    def _expired(self) -> bool:
+        """Tell whether the connector's timer has run out."""
+        tymer = self.connector.tymer
+        if tymer.tymth is None:  # hio's own connector without a tymist
+            tymer.wind(time.monotonic)
+        return bool(tymer.expired)
+
+    def _closure(self) -> ExchangeError:
+        fault = getattr(self.connector, "fault", None)
+        return exchange_error("closed", str(fault) if fault else "", fault)
+
+    def _drop(self) -> None:
+        """Be done with the connection; a new one is opened when there is a request."""
+        self._over = "own"
+        self._leftover = False
+        self.connector.close()
+        self.connector.clearRxbs()
+        self.connector.txbs.clear()
+
+    def _unsolicited(self) -> None:
+        """Close a connection on which octets came that no request asked for (RFC 9112 6.3)."""
+        if self._link is UNLINKED:
+            # the program connects by hand: what came is for it
+            return
+        self._drop()
+
+    def _abandon(self, exchange: Exchange) -> None:
+        """Leave an exchange that the program has ended by setting `waited` to False."""
+        self._exchange = None
+        if exchange.link is not UNLINKED and exchange.link is self.connector.cs:
+            self._drop()  # its response may still come
+        self.respondent.makeParser()
+
+    def _reopened(self) -> None:
+        """Go on after the program has reopened or closed the connector itself."""
+        self._over = None
+        self._persistent = False
+        self._leftover = False
+        exchange = self._exchange
+        connector = self.connector
+        if exchange is None or exchange.link is UNLINKED:
+            if exchange is None:
+                connector.clearRxbs()
+            return
+        if not self._again(exchange):
+            self._fail(exchange_error("reopened"))
+            connector.clearRxbs()
+
+    def _broken(self, error: OSError) -> None:
+        """Take an exception of a connector for the end of its connection."""
+        connector = self.connector
+        connector.close()
+        connector.clearRxbs()
+        exchange = self._exchange
+        self._over = "own"
+        if exchange is None:
+            return
+        if exchange.link is UNLINKED:
+            self._fail(exchange_error("refused", str(error), error))
+        elif not (connector.reconnectable and self._again(exchange)):
+            self._fail(exchange_error("reset", str(error), error))
+
+    # the end of a connection under an exchange
+
+    def _cut(self, exchange: Exchange) -> None:
+        """Settle an exchange whose connection the peer has ended."""
+        connector = self.connector
+        respondent = self.respondent
+        fault = getattr(connector, "fault", None)
+        streaming = bool(respondent.headed and respondent.evented and respondent.status == 200)
+        if streaming and connector.reconnectable:
+            for _ in range(2):
+                self._parse()  # whole events that came last
+            self._resume(exchange)
+            return
+        error: ExchangeError | None = None
+        if fault is not None:
+            error = exchange_error("reset", str(fault), fault)
+        else:
+            for _ in range(3):  # hio's own forgets a close before its first parse
+                respondent.close()
+                self._parse()
+                if respondent.ended:
+                    break
+            else:
+                error = exchange_error("reset", "response not complete")
+        if error is None and not respondent.errored:
+            self._ended(exchange)
+            return
+        silent = not (respondent.headed or connector.rxbs or self._consumed())
+        if connector.reconnectable:
+            if self._again(exchange):
+                return
+            if silent:
+                cause = error or getattr(respondent, "fault", None)
+                code = "retries" if exchange.method in IDEMPOTENT else "unsafe-retry"
+                error = exchange_error(code, str(cause or respondent.error), cause)
+        if error is None:
+            self._ended(exchange)
+        else:
+            self._over = "peer"
+            self._fail(error)
+        connector.txbs.clear()
+        connector.clearRxbs()
+
+    def _consumed(self) -> int:
+        """Give how many octets of the present response were taken."""
+        engine = getattr(self.respondent, "engine", None)
+        return engine.consumed if engine is not None else 0
+
+    def _again(self, exchange: Exchange) -> bool:
+        """Arrange for a request to be sent again on the next connection, if that is safe.
+
+        Safe are requests of which nothing was sent, and idempotent ones a
+        bounded number of times (RFC 9110 9.2.2).
+        """
+        connector = self.connector
+        if exchange.drain is not None and exchange.drain.sunk:
+            return False  # a sink cannot give back what it got
+        if len(connector.txbs) < len(exchange.octets):
+            if exchange.method not in IDEMPOTENT or exchange.attempts > self.Resends:
+                return False
+            exchange.attempts += 1
+        exchange.link = UNLINKED
+        exchange.requeue = True
+        exchange.bulky = False
+        exchange.drain = None
+        exchange.phase = 0
+        exchange.mark = self._tyme() if self._timeouts is not None else 0.0
+        connector.txbs.clear()
+        connector.clearRxbs()
+        self.respondent.reinit(method=exchange.method)
+        self.respondent.makeParser()
+        return True
+
+    def _resume(self, exchange: Exchange) -> None:
+        """Arrange for an event stream to be asked for again once its retry time is over."""
+        connector = self.connector
+        exchange.link = UNLINKED
+        exchange.resuming = True
+        exchange.bulky = False
+        exchange.phase = 0
+        self._over = "peer"
+        connector.clearRxbs()
+        self._expired()  # sees that there is a tyme to go by
+        connector.tymer.start(duration=float(self.respondent.retry) / 1000.0)
+        self.respondent.makeParser()

@@ -1,0 +1,464 @@
+"""Connectors by themselves, on sockets of this machine, and the socket helpers of both engines."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hio.base import tyming
+from hio.core import tcp, wiring
+
+from fasthio.connecting import Connector
+from fasthio.errors import ResolutionError
+from fasthio.resolving import Address, is_loopback, resolve
+from servers import RESET, Loop, Server, Wait
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
+# helpers
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    yield ours, theirs
+    ours.close()
+    theirs.close()
+
+
+def test_receive(engine: ModuleType, pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = pair
+    buffer = bytearray(b"old")
+    assert engine.receive(ours.fileno(), buffer, 10) == -errno.EAGAIN
+    assert buffer == b"old"
+    theirs.send(b"0123456789abc")
+    assert engine.receive(ours.fileno(), buffer, 10) == 10
+    assert engine.receive(ours.fileno(), buffer, 10) == 3
+    assert buffer == b"old0123456789abc"
+    theirs.close()
+    assert engine.receive(ours.fileno(), buffer, 10) == 0
+    assert engine.receive(999_999, buffer, 10) == -errno.EBADF
+    assert buffer == b"old0123456789abc"
+
+
+@pytest.mark.parametrize("size", [16383, 16384, 16385, 100_000])
+def test_receive_much(
+    engine: ModuleType, pair: tuple[socket.socket, socket.socket], size: int
+) -> None:
+    ours, theirs = pair
+    data = os.urandom(60_000)
+    buffer = bytearray()
+    theirs.sendall(data)
+    while len(buffer) < len(data):
+        before = len(buffer)
+        count = engine.receive(ours.fileno(), buffer, size)
+        assert 0 < count <= size
+        assert len(buffer) == before + count
+    assert buffer == data
+
+
+def test_receive_into_what_is_held(
+    engine: ModuleType, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    """A buffer with a view on it cannot grow: that is the program's error, octets stay whole."""
+    ours, theirs = pair
+    buffer = bytearray(b"x")
+    theirs.send(b"abc")
+    with memoryview(buffer), pytest.raises(BufferError):
+        engine.receive(ours.fileno(), buffer, 10)
+    assert buffer == b"x"
+
+
+def test_send(engine: ModuleType, pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = pair
+    assert engine.send(ours.fileno(), bytearray(b"abc")) == 3
+    assert engine.send(ours.fileno(), b"def") == 3
+    assert engine.send(ours.fileno(), b"") == 0
+    assert theirs.recv(10) == b"abcdef"
+    for _ in range(1000):
+        count = engine.send(ours.fileno(), bytearray(100_000))
+        if count < 100_000:
+            break
+    assert count == -errno.EAGAIN or 0 < count < 100_000
+    theirs.close()
+    assert engine.send(ours.fileno(), b"x") in (-errno.EPIPE, -errno.ECONNRESET)
+    assert engine.send(999_999, b"x") == -errno.EBADF
+
+
+def test_peek(engine: ModuleType, pair: tuple[socket.socket, socket.socket]) -> None:
+    if engine.peek is None:
+        assert engine.NAME == "py"  # this engine reads instead
+        return
+    ours, theirs = pair
+    assert engine.peek(ours.fileno()) == -errno.EAGAIN
+    theirs.send(b"abc")
+    assert engine.peek(ours.fileno()) == 1
+    assert ours.recv(10) == b"abc"
+    theirs.close()
+    assert engine.peek(ours.fileno()) == 0
+
+
+# resolution
+
+
+def test_resolve() -> None:
+    assert resolve("127.0.0.1", 80) == [Address(socket.AF_INET, ("127.0.0.1", 80))]
+    assert resolve("", 80) == [Address(socket.AF_INET, ("0.0.0.0", 80))]
+    (literal,) = resolve("::1", 80)
+    assert literal.family == socket.AF_INET6
+    assert literal.sockaddr[:2] == ("::1", 80)
+    addresses = resolve("localhost", 80)
+    assert addresses[0] == Address(socket.AF_INET, ("127.0.0.1", 80))
+    assert len(set(addresses)) == len(addresses)
+
+
+def test_resolve_puts_ipv4_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    def found(*_: Any) -> list[Any]:
+        return [
+            (socket.AF_INET6, 1, 6, "", ("::5", 80, 0, 0)),
+            (socket.AF_INET, 1, 6, "", ("10.0.0.1", 80)),
+            (socket.AF_INET, 1, 6, "", ("10.0.0.1", 80)),
+            (socket.AF_UNIX, 1, 0, "", "x"),
+        ]
+
+    monkeypatch.setattr(socket, "getaddrinfo", found)
+    assert [address.sockaddr[0] for address in resolve("name", 80)] == ["10.0.0.1", "::5"]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: [])
+    with pytest.raises(ResolutionError, match="no address"):
+        resolve("name", 80)
+
+
+@pytest.mark.usefixtures("no_names")
+@pytest.mark.parametrize("host", ["name.invalid", "a" * 70 + ".example", "a\x00b"])
+def test_resolve_fails(host: str) -> None:
+    with pytest.raises(ResolutionError) as caught:
+        resolve(host, 80)
+    assert caught.value.code == "unresolved"
+
+
+def test_is_loopback() -> None:
+    assert is_loopback("127.0.0.1")
+    assert is_loopback("127.9.9.9")
+    assert is_loopback("::1")
+    assert not is_loopback("10.0.0.1")
+    assert not is_loopback("::")
+
+
+# connectors
+
+
+def connected(server: Server, **kwa: Any) -> tuple[Connector, Loop]:
+    loop = Loop(server)
+    connector = Connector(host="127.0.0.1", port=server.port, **kwa)
+    loop.clients.append(connector)
+    assert connector.reopen() is True
+    loop.run(until=connector.serviceConnect, rounds=40)
+    loop.rounds(2)
+    return connector, loop
+
+
+def test_connect_send_receive() -> None:
+    wl = wiring.WireLog(samed=True)
+    wl.reopen()
+    with Server([b"hello", Wait(1)]) as server:
+        connector, loop = connected(server, wl=wl)
+        with loop:
+            assert connector.accepted
+            assert connector.connected
+            assert connector.ha == ("127.0.0.1", server.port)
+            assert connector.ca == connector.cs.getsockname()
+            assert connector.fileno() == connector.cs.fileno()
+            connector.tx(b"question")
+            connector.serviceSends()
+            assert not connector.txbs
+            loop.rounds(3)
+            assert server.links[0].received == b"question"
+            connector.serviceReceives()
+            assert connector.rxbs == b"hello"
+            connector.clearRxbs()
+            assert connector.receive() is None
+            assert connector.send(b"more") == 4
+            logged = wl.readRx()
+            wl.close()
+            assert logged.count(b"question") == logged.count(b"hello") == logged.count(b"more") == 1
+        assert connector.fileno() == -1
+        assert connector.receive_into.__self__ is connector
+
+
+def test_as_hios_attributes_along_the_way() -> None:
+    """What hio's connector shows at each step, ours shows."""
+    names = ("accepted", "connected", "cutoff", "opened", "ca", "txbs", "rxbs", "reconnectable")
+    steps: dict[Any, list[Any]] = {}
+    for cls in (tcp.Client, Connector):
+        with Server([b"hello", "close"]) as server, Loop(server) as loop:
+            connector = loop.client(cls, None, host="127.0.0.1", port=server.port)
+            seen = steps[cls] = []
+
+            def note(connector: Any = connector, seen: list[Any] = seen) -> None:
+                values = {name: getattr(connector, name) for name in names}
+                values["ca"] = values["ca"][0]
+                values["rxbs"] = bytes(values["rxbs"])
+                values["txbs"] = bytes(values["txbs"])
+                values["cs"] = connector.cs is None
+                seen.append(values)
+
+            note()
+            connector.reopen()
+            note()
+            loop.run(until=connector.serviceConnect, rounds=40)
+            note()
+            connector.tx(b"x")
+            note()
+            connector.serviceSends()
+            note()
+            loop.rounds(3)
+            for _ in range(3):
+                connector.serviceReceives()
+                note()
+            connector.close()
+            note()
+            connector.close()
+            note()
+    assert steps[Connector][:5] == steps[tcp.Client][:5]
+    assert steps[Connector][6:] == steps[tcp.Client][6:]
+
+
+def test_timer_without_a_tymist() -> None:
+    """D43: hio's raises TypeError there."""
+    connector = Connector(host="127.0.0.1", port=9, tymeout=1000.0)
+    assert connector.tymer.expired is False
+    tymist = tyming.Tymist(tyme=5.0)
+    connector.wind(tymist.tymen())
+    assert connector.tyme == 5.0
+    assert connector.tymer.remaining == 1000.0
+
+
+def test_timer_is_of_the_tymist() -> None:
+    tymist = tyming.Tymist(tyme=5.0)
+    connector = Connector(host="127.0.0.1", port=9, tymeout=2.0, tymth=tymist.tymen())
+    assert not connector.tymer.expired
+    tymist.tick(2.0)
+    assert connector.tymer.expired
+    connector.refresh()
+    assert not connector.tymer.expired
+    mine = tyming.Tymer(tymth=tymist.tymen(), duration=1.0)
+    connector.tymer = mine
+    assert connector.tymer is mine
+
+
+def test_refused_is_tried_again() -> None:
+    """D44: each attempt has a fresh socket; all addresses are tried."""
+    with Server(listening=False) as server:
+        connector = Connector(host="127.0.0.1", port=server.port)
+        connector.addresses *= 3
+        sockets = set()
+        for _ in range(100):
+            assert not connector.serviceConnect()
+            sockets.add(connector.cs)
+            if connector.refusals == 3:
+                break
+        assert connector.refusals == 3
+        assert isinstance(connector.fault, ConnectionRefusedError)
+        assert len(sockets) >= 9
+        server.listen()
+        for _ in range(40):
+            if connector.serviceConnect():
+                break
+        assert connector.connected
+        assert connector.refusals == 0
+        assert connector.fault is None
+        connector.close()
+
+
+def test_connection_to_itself() -> None:
+    """D44: it counts as refused."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    connector = Connector(host="127.0.0.1", port=port)
+    connector.reopen()
+    connector.cs.bind(("127.0.0.1", port))
+    for _ in range(40):
+        connector.serviceConnect()
+        if connector.refusals:
+            break
+    assert connector.refusals
+    assert not connector.connected
+    connector.close()
+
+
+def test_address_set_by_the_program() -> None:
+    with Server([]) as server:
+        connector = Connector(host="127.0.0.1", port=9)
+        connector.port = server.port
+        assert connector.ha == ("127.0.0.1", server.port)
+        assert connector.host == "127.0.0.1"
+        for _ in range(40):
+            if connector.serviceConnect():
+                break
+        assert connector.connected
+        connector.close()
+
+
+@pytest.mark.parametrize("way", ["direct", "receive"])
+def test_errors_while_receiving(way: str) -> None:
+    """D45: every error ends the connection and is kept."""
+    with Server([Wait(6), RESET]) as server:
+        connector, loop = connected(server)
+        with loop:
+            loop.rounds(8)
+            if way == "receive":
+                assert connector.receive() == b""
+            else:
+                connector.serviceReceives()
+            assert connector.cutoff
+            assert isinstance(connector.fault, ConnectionResetError)
+            assert connector.connected  # as in hio until it is reopened
+            connector.serviceReceives()
+            connector.reopen()
+            assert not connector.cutoff
+            assert connector.fault is None
+
+
+@pytest.mark.parametrize("way", ["direct", "receive"])
+def test_socket_closed_under_it(way: str) -> None:
+    """D45: EBADF too."""
+    with Server([]) as server:
+        connector, loop = connected(server)
+        with loop:
+            connector.cs.close()
+            if way == "receive":
+                assert connector.receive() == b""
+            else:
+                connector.serviceReceives()
+            assert connector.cutoff
+            assert isinstance(connector.fault, OSError)
+
+
+def test_bound() -> None:
+    """D46: one call takes a bounded amount."""
+    with Server([b"x" * 2_000_000]) as server:
+        connector, loop = connected(server, bs=10_000)
+        with loop:
+            total = 0
+            for _ in range(400):
+                connector.serviceReceives()
+                assert len(connector.rxbs) <= connector.Bound + connector.bs
+                total += len(connector.rxbs)
+                connector.clearRxbs()
+                loop.rounds(1)
+                if total == 2_000_000:
+                    break
+            assert total == 2_000_000
+
+
+def test_sends_after_the_peer_has_half_closed() -> None:
+    """D47: what is queued still goes to a peer that has closed its own side (hio 171)."""
+    with Server(["half", Wait(50)]) as server:
+        connector, loop = connected(server)
+        with loop:
+            loop.rounds(2)
+            connector.serviceReceives()
+            assert connector.cutoff
+            connector.tx(b"still")
+            connector.serviceSends()
+            assert not connector.txbs
+            received = b""
+            server.links[0].ended = False
+            for _ in range(10):
+                server.step()
+                received = bytes(server.links[0].received)
+                if received:
+                    break
+            assert received == b"still"
+
+
+def test_failed_send_does_not_stop_receiving() -> None:
+    """D47: what the peer sent before it closed is still received."""
+    with Server([b"answer", Wait(2), "close"]) as server:
+        connector, loop = connected(server)
+        with loop:
+            connector.tx(b"x" * 20_000_000)
+            for _ in range(30):
+                connector.serviceSends()
+                loop.rounds(1)
+            assert connector.fault is not None
+            assert not connector.cutoff
+            connector.serviceReceives()
+            assert connector.rxbs == b"answer"
+
+
+class Sub(Connector):
+    """A subclass that wants its own way."""
+
+    def receive(self) -> bytes | None:
+        return b""
+
+    def send(self, data: bytes | bytearray) -> int:
+        return len(data)
+
+
+def test_subclass_is_asked() -> None:
+    with Server([b"hello"]) as server, Loop(server) as loop:
+        connector = loop.client(Sub, None, host="127.0.0.1", port=server.port)
+        loop.run(until=connector.serviceConnect, rounds=40)
+        loop.rounds(2)
+        connector.serviceReceives()
+        assert not connector.rxbs
+        connector.tx(b"abc")
+        connector.serviceSends()
+        assert not connector.txbs
+        loop.rounds(2)
+        assert not server.links[0].received
+
+
+def test_receive_into() -> None:
+    with Server([b"x" * 50_000]) as server:
+        connector, loop = connected(server)
+        with loop:
+            assert connector.direct
+            body = bytearray(b"head")
+            for _ in range(40):
+                connector.receive_into(body, 60_000)
+                loop.rounds(1)
+                if len(body) == 50_004:
+                    break
+            assert body == b"head" + b"x" * 50_000
+            assert connector.receive_into(body, 10) == 0
+            assert not connector.cutoff
+            connector.serviceReceives = lambda: None
+            assert not connector.direct
+
+
+def test_reconnectable_attempts_are_timed() -> None:
+    """As in hio: an attempt that hangs is given up after tymeout."""
+    tymist = tyming.Tymist(tyme=0.0)
+    connector = Connector(
+        host="127.0.0.1", port=9, tymeout=1.0, reconnectable=True, tymth=tymist.tymen()
+    )
+
+    class Hanging:
+        """A socket whose connect never ends."""
+
+        def connect_ex(self, address: Any) -> int:
+            return errno.EINPROGRESS
+
+        def shutdown(self, how: int) -> None:
+            """Do nothing."""
+
+        def close(self) -> None:
+            """Do nothing."""
+
+    hanging = connector.cs = Hanging()
+    assert not connector.serviceConnect()
+    assert connector.cs is hanging
+    tymist.tick(1.5)
+    assert not connector.serviceConnect()
+    assert connector.cs is not hanging
+    connector.close()

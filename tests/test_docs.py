@@ -1,0 +1,221 @@
+"""The documentation holds: its code runs, what it names exists, what it lists is complete."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from fasthio import grammar
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+#: Seconds that the code of one page, or an example, may take.
+TIME = 60
+#: Pages that are made by a command out of what other tests hold.
+MADE = {"oracles.md", "differences.md"}
+
+PAGES = sorted(path for path in DOCS.glob("*.md") if path.name not in MADE)
+PROSE = [*PAGES, *sorted(ROOT.glob("*.md"))]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+TESTS = ROOT / "tests"
+
+
+class Block(NamedTuple):
+    """A fenced block of a page."""
+
+    language: str
+    line: int  # of its first line of code
+    code: str
+
+
+def blocks_of(text: str) -> list[Block]:
+    """Read the fenced blocks of a page."""
+    found = []
+    lines = text.splitlines()
+    index = 0
+    while index < len(lines):
+        match = re.match(r"(```+)(.*)$", lines[index])
+        if match is None:
+            index += 1
+            continue
+        begin = index + 1
+        end = begin
+        while end < len(lines) and lines[end].rstrip() != match[1]:
+            end += 1
+        assert end < len(lines), f"the block of line {index + 1} has no end"
+        found.append(Block(match[2].strip(), begin + 1, "\n".join(lines[begin:end])))
+        index = end + 1
+    return found
+
+
+def program_of(page: Path) -> str:
+    """Put the python blocks of a page into one program, each on the lines it has there."""
+    lines: list[str] = []
+    for block in blocks_of(page.read_text(encoding="utf-8")):
+        if block.language == "python":
+            lines += [""] * (block.line - 1 - len(lines))
+            lines += block.code.splitlines()
+    return "\n".join(lines) + "\n" if lines else ""
+
+
+RUNNABLE = [page for page in PROSE if program_of(page)]
+
+
+def run(program: Path, folder: Path, *arguments: str) -> str:
+    """Run a program in a process of its own; what it writes, once it has ended well."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), *filter(None, sys.path)]),
+        "PYTHONIOENCODING": "utf-8",
+    }
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-W", "ignore:Due to '_pack_'", str(program), *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=TIME,
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert not done.stderr, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("page", RUNNABLE, ids=[page.name for page in RUNNABLE])
+def test_code_of_a_page_runs(page: Path, tmp_path: Path) -> None:
+    program = tmp_path / f"{page.stem}_page.py"
+    program.write_text(program_of(page), encoding="utf-8")
+    run(program, tmp_path)
+
+
+def test_there_is_code_to_run() -> None:
+    names = {page.name for page in RUNNABLE}
+    assert names >= {
+        "README.md",
+        "errors.md",
+        "events.md",
+        "guide.md",
+        "moving.md",
+        "parser.md",
+        "quickstart.md",
+    }
+
+
+def test_code_keeps_its_lines(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("text\n```python\na = 1\n```\n\n```sh\nno\n```\n\n```python\nb = a\n```\n")
+    assert program_of(page) == "\n\na = 1\n\n\n\n\n\n\n\nb = a\n"
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=[example.stem for example in EXAMPLES])
+def test_example_runs(example: Path, tmp_path: Path) -> None:
+    assert run(example, tmp_path).strip(), "an example shows what it does"
+
+
+def test_every_example_is_told_of() -> None:
+    text = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
+    assert {example.name for example in EXAMPLES} == set(re.findall(r"`(\w+\.py)`", text))
+
+
+# names and links ---------------------------------------------------------------
+
+
+def named_tests() -> list[tuple[str, str, str]]:
+    """Find each `test_module.py::test_name` that a page names."""
+    found = []
+    for page in PROSE:
+        for module, name in re.findall(
+            r"\b(test_\w+\.py)::(\w+)", page.read_text(encoding="utf-8")
+        ):
+            found.append((page.name, module, name))
+    return found
+
+
+def test_named_tests_exist() -> None:
+    named = named_tests()
+    assert named
+    for page, module, name in named:
+        tree = ast.parse((TESTS / module).read_text(encoding="utf-8"))
+        names = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+        assert name in names, f"{page} names {module}::{name}"
+
+
+@pytest.mark.parametrize("page", PROSE, ids=[page.name for page in PROSE])
+def test_named_files_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for name in re.findall(
+        r"`((?:src|tests|docs|bench|fuzz|examples|tools)/[\w./-]*\w/?)`", text
+    ):
+        if name.startswith("bench/RESULTS"):
+            continue  # made by a run of the benchmarks
+        assert (ROOT / name).exists(), f"{page.name} names {name}"
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:|#", link) or link.startswith("_generated/"):
+            continue
+        assert (page.parent / link.partition("#")[0]).exists(), f"{page.name} links to {link}"
+
+
+def test_named_codes_exist() -> None:
+    """A page that says `code == "..."` or `error.code` in a table means one that there is."""
+    known = set(grammar.ERRORS) | set(grammar.EXCHANGE_ERRORS)
+    prefixes = {code.partition("-")[0] for code in known if "-" in code}
+    for page in PAGES:
+        for code in re.findall(r"`([a-z]+(?:-[a-z]+)+)`", page.read_text(encoding="utf-8")):
+            if code.partition("-")[0] in prefixes and code not in grammar.STATES:
+                assert code in known, f"{page.name} names {code}"
+
+
+# made of the grammar -----------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def made() -> dict[str, str]:
+    """Give the pages that are made of the grammar, made in a process of its own."""
+    code = (
+        f"import json, sys; sys.path.insert(0, {str(DOCS / '_ext')!r})\n"
+        "import from_grammar; print(json.dumps(dict(from_grammar.pages())))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), *sys.path])},
+        capture_output=True,
+        text=True,
+        timeout=TIME,
+        check=True,
+    )
+    pages = ast.literal_eval(done.stdout)
+    assert isinstance(pages, dict)
+    return pages
+
+
+def test_every_code_is_listed(made: dict[str, str]) -> None:
+    for table, page in (
+        (grammar.ERRORS, "parse-errors.md"),
+        (grammar.EXCHANGE_ERRORS, "exchange-errors.md"),
+    ):
+        for code, spec in table.items():
+            assert f"| `{code}` |" in made[page]
+            assert spec.text in made[page]
+
+
+def test_every_limit_is_listed(made: dict[str, str]) -> None:
+    for name in grammar.Limits.__dataclass_fields__:
+        assert f"| `{name}` |" in made["limits.md"]
+
+
+def test_every_edge_is_drawn(made: dict[str, str]) -> None:
+    drawing, table = made["states.svg"], made["transitions.md"]
+    for state in grammar.STATES:
+        assert f">{state}</text>" in drawing
+    for number, (source, target, what) in enumerate(grammar.TRANSITIONS, 1):
+        assert f"| {number} | `{source}` | `{target}` | {what} |" in table
+        assert (f">{number}</text>" in drawing) is (target != "failed")

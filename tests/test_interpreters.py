@@ -1,0 +1,101 @@
+"""Other interpreters in one process: the C engine refuses with a reason, the Python engine runs.
+
+The C engine keeps its tables and Python objects once for the process. A second
+interpreter must not have them, so importing it there fails, and `auto` takes the
+Python engine with its usual warning. Threads of one interpreter are no such thing.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import fasthio
+from cases import CASES, Run, run
+from conftest import MISSING_C
+
+SUB = """
+import warnings
+warnings.simplefilter("ignore")
+try:
+    import fasthio._parser
+except ImportError as error:
+    print("refused:", error, flush=True)
+from fasthio.engine import ENGINE, ResponseParser
+parser = ResponseParser()
+parser.parse(bytearray(b"HTTP/1.1 204 No Content\\r\\n\\r\\n"))
+print(ENGINE, parser.status, parser.state, flush=True)
+"""
+
+MAIN = f"""
+import sys
+import fasthio._parser
+if sys.version_info >= (3, 13):
+    import _interpreters
+    inner = _interpreters.create("legacy")
+    failed = _interpreters.exec(inner, {SUB!r})
+    assert failed is None, failed
+    _interpreters.destroy(inner)
+else:
+    import _xxsubinterpreters
+    inner = _xxsubinterpreters.create(isolated=False)
+    _xxsubinterpreters.run_string(inner, {SUB!r})
+    _xxsubinterpreters.destroy(inner)
+from fasthio.engine import ENGINE
+print(ENGINE)
+"""
+
+
+@pytest.mark.skipif(MISSING_C is not None, reason=f"no C engine: {MISSING_C}")
+@pytest.mark.skipif(sys.version_info >= (3, 15), reason="the private module is another one there")
+def test_a_second_interpreter_takes_the_python_engine() -> None:
+    """The C engine says why it cannot be had there; fasthio works all the same."""
+    path = str(Path(fasthio.__file__).parent.parent)
+    done = subprocess.run(
+        [sys.executable, "-c", MAIN], env={**os.environ, "PYTHONPATH": path, "FASTHIO_ENGINE": ""},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    refused, inner, outer = done.stdout.splitlines()
+    assert refused.startswith("refused: ")
+    assert "one interpreter per process" in refused or "subinterpreters" in refused
+    assert inner == "py 204 done"
+    assert outer == "c"
+
+
+def test_threads_with_parsers_of_their_own(engine: ModuleType) -> None:
+    """Parsers share tables alone: threads do not disturb each other."""
+    cases = [case for case in CASES if not case.limits and len(case.octets) < 400][::5]
+    want = [run(engine.ResponseParser(), [it.octets], it.method, it.eof) for it in cases]
+    got: dict[int, list[Run]] = {}
+
+    def work(number: int) -> None:
+        parser = engine.ResponseParser()
+        results = []
+        for index in range(len(cases)):
+            it = cases[(index + number * 17) % len(cases)]
+            pieces = [
+                it.octets[at : at + 1 + number] for at in range(0, len(it.octets), 1 + number)
+            ]
+            results.append(run(parser, pieces, it.method, it.eof))
+        start = -number * 17 % len(cases)
+        got[number] = results[start:] + results[:start]
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+    finally:
+        sys.setswitchinterval(interval)
+    assert sorted(got) == list(range(6))
+    assert all(results == want for results in got.values())
