@@ -104,9 +104,8 @@ class Attempter(Dispatcher):
                 flight.connect_by = FOREVER
             if flight.first is None and client.respondent.started:
                 flight.first = now
-            if connector.more or client.secured:
-                if line.pending():
-                    self._lines.again.append(line)
+            if client.secured and line.pending():
+                self._lines.again.append(line)
             if line.mask == READ and connector.cs is line.cs and not connector.txbs:
                 return  # watched for just that
         elif connector.refusals:

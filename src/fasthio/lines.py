@@ -150,11 +150,8 @@ class Line:
 
     def pending(self) -> bool:
         """Tell whether there is more to be received that the selector will not tell of."""
-        connector = self.client.connector
-        if connector.more:
-            return True
-        # of TLS: decrypted already
-        return isinstance(connector.cs, SSLSocket) and connector.cs.pending() > 0
+        cs = self.client.connector.cs
+        return isinstance(cs, SSLSocket) and cs.pending() > 0  # decrypted already
 
 
 class Lines:
