@@ -23,6 +23,9 @@ READ: Final = 1
 WRITE: Final = 4
 #: Tell only once about what has become ready. Linux alone.
 EDGE: Final = 1 << 31
+#: Part of the time between two cycles that extra runs may take, and seconds that are free.
+SHARE: Final = 0.5
+GRACE: Final = 0.001
 
 
 class Readiness(Protocol):
@@ -195,7 +198,7 @@ class ReadyDoist(doing.Doist):  # type: ignore[misc]  # hio has no types
         self._doers: dict[int, Any] = {}  # what is watched: by descriptor, a Readable
         self._clients: dict[int, _Watched] = {}  # by id of the client
         self._watched: dict[int, _Watched] = {}  # by descriptor
-        self._rest = 0.0  # clock before which there is no extra run
+        self._spent = 0.0  # seconds that extra runs have taken since the last cycle
 
     def do(self, *pa: Any, **kwa: Any) -> None:
         """Run as hio's Doist does; see there."""
@@ -221,20 +224,23 @@ class ReadyDoist(doing.Doist):  # type: ignore[misc]  # hio has no types
         remaining = timer.remaining
         if remaining <= 0.0:
             return
+        began = time.monotonic()
+        self._spent = 0.0
         # somebody may wait for what was handled
         waiting = self._watch(readiness) and self.eager
         while remaining > 0.0:
             timeout = remaining
             if waiting:
                 now = time.monotonic()
-                if now >= self._rest:
+                rest = (self._spent - GRACE) / SHARE - (now - began)
+                if rest <= 0.0:
                     self._run_eager(now)
                     if not self.deeds:
                         return
                     waiting = self._watch(readiness)
                     remaining = timer.remaining
                     continue
-                timeout = min(timeout, self._rest - now)
+                timeout = min(timeout, rest)
             for fd, _ in readiness.poll(timeout, 64):
                 if self._handle(readiness, fd):
                     self.handled += 1
@@ -343,8 +349,7 @@ class ReadyDoist(doing.Doist):  # type: ignore[misc]  # hio has no types
             super().recur()
         finally:
             self.tyme = tyme  # it was no cycle
-            done = time.monotonic()
-            self._rest = done + (done - now)
+            self._spent += time.monotonic() - now
 
 
 def _flatten(doers: Iterable[Any]) -> Iterator[Any]:
