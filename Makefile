@@ -80,3 +80,5 @@ $(PACKAGE_STAMP): $(INPUTS) $(VENV_STAMP)
 $(STAMP)-%: $(PACKAGE_STAMP)
 	$(RUN) -m pip install --quiet 'fasthio[$*]'
 	@touch $@
+
+include quality.mk

@@ -461,6 +461,19 @@ def test_timeouts(timeout: Any, code: str, script: list[Any]) -> None:
         check_idle(client, loop)
 
 
+def test_timeout_first_holds_for_each_response() -> None:
+    """D66: also on a connection that has carried a response before."""
+    with Server([Request(), OK, Request(), SILENT]) as server, Loop(server) as loop:
+        client = make(server, loop, timeout={"first": 0.5})
+        client.request()
+        client.request()
+        loop.run(client, until=lambda: settled(client, 2), rounds=200)
+        assert not client.responses[0]["errored"]
+        second = client.responses[1]
+        assert second["error"].code == "timeout-first"
+        assert (second["status"], second["body"], len(second["headers"])) == (None, b"", 0)
+
+
 def test_timeout_connect_refused() -> None:
     """D66: with a limit on connecting, a refused connect becomes an error with its cause."""
     with Server([Request(), OK], listening=False) as server, Loop(server) as loop:

@@ -55,7 +55,8 @@ def _border(state: str, toward: tuple[float, float]) -> tuple[float, float]:
     x, y = _centre(state)
     dx, dy = toward[0] - x, toward[1] - y
     scale = min(
-        (WIDTH / 2) / abs(dx) if dx else float("inf"), (HEIGHT / 2) / abs(dy) if dy else float("inf")
+        (WIDTH / 2) / abs(dx) if dx else float("inf"),
+        (HEIGHT / 2) / abs(dy) if dy else float("inf"),
     )
     return x + dx * scale, y + dy * scale
 

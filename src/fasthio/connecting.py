@@ -32,7 +32,18 @@ __all__ = ["Connector", "ConnectorTls"]
 
 #: Attributes that say what the socket is and how it is used.
 _WAYS_IN: Final = frozenset(
-    ("accepted", "connected", "cs", "cutoff", "receive", "send", "_accepted", "_connected")
+    (
+        "accepted",
+        "connected",
+        "cs",
+        "cutoff",
+        "receive",
+        "send",
+        "serviceReceives",
+        "serviceSends",
+        "_accepted",
+        "_connected",
+    )
 )
 _EAGAIN: Final = -errno.EAGAIN
 _NOT_NOW: Final = frozenset((errno.EAGAIN, errno.EWOULDBLOCK, errno.EINTR))
@@ -84,15 +95,17 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
 
     # Descriptors for the direct way to the socket, while nothing is in between;
     # at least 0 means: connected, not cut off, `receive` or `send` not replaced.
+    # `_idle_fd` also means that a client with nothing to do may look for itself.
     _fd = -1
     _send_fd = -1
+    _idle_fd = -1
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; one that is a program's way in ends the direct way."""
         object.__setattr__(self, name, value)
         if name in _WAYS_IN:
-            object.__setattr__(self, "_fd", -1)
-            object.__setattr__(self, "_send_fd", -1)
+            own = self.__dict__
+            own["_fd"] = own["_send_fd"] = own["_idle_fd"] = -1
 
     def __init__(
         self,
@@ -107,6 +120,7 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
         wl: Any = None,
         *,
         tymth: Callable[[], float] | None = None,
+        addresses: list[Address] | None = None,
         bufsize: int = 8096,
         name: str = "",
         uid: Any = 0,
@@ -125,6 +139,7 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
             rxbs: where received octets are put.
             wl: WireLog, open, or None.
             tymth: hio's tyme of the tymist.
+            addresses: what `host` and `port`, in order already, resolve to.
             bufsize: `bs` under the name that hio's Client uses (hio: D42, ignored there).
             name: name for the program's use.
             uid: identifier for the program's use.
@@ -135,9 +150,9 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
         """
         # hio's own constructor looks each name up twice; what it sets is set here,
         # past __setattr__, which has nothing to see yet
-        host, port = ha[:2] if ha else (host, port)
-        hostname, port = normalize_host_port(host, port)
-        addresses = resolve(hostname, port)
+        if addresses is None or ha is not None:
+            host, port = normalize_host_port(*(ha[:2] if ha else (host, port)))
+            addresses = resolve(host, port)
         size = bufsize if bs is None else bs
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:
             raise ValueError(f"bufsize must be a positive number of octets: {size!r}")
@@ -145,7 +160,7 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
         own["_tymth"] = tymth
         own["_tymer"] = None
         own["tymeout"] = self.Tymeout if tymeout is None else tymeout
-        own["hostname"] = hostname
+        own["hostname"] = host
         own["addresses"] = addresses
         own["_index"] = 0
         own["ha"] = own["_known_ha"] = (addresses[0].sockaddr[0], port)
@@ -274,12 +289,21 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
 
     def _attach(self) -> None:
         """Take up the direct way once octets can flow, where nothing is in between."""
-        if _DIRECT and self.connected and not self.cutoff:
-            own, kind = self.__dict__, type(self)
-            if "receive" not in own and kind.receive.__module__ == __name__:
-                self._fd = self.cs.fileno()
-            if "send" not in own and kind.send.__module__ == __name__:
-                self._send_fd = self.cs.fileno()
+        if not (_DIRECT and self.connected and not self.cutoff):
+            return
+        fd = self.cs.fileno()
+        if self._untouched("receive"):
+            self._fd = fd
+        if self._untouched("send"):
+            self._send_fd = fd
+        if self._fd >= 0 <= self._send_fd and (
+            self._untouched("serviceReceives") and self._untouched("serviceSends")
+        ):
+            self._idle_fd = fd
+
+    def _untouched(self, name: str) -> bool:
+        """Tell whether a method is neither replaced on this connector nor in its class."""
+        return name not in self.__dict__ and getattr(type(self), name).__module__ == __name__
 
     def _refused(self, error: OSError) -> bool:
         """Go on to the next address after a refusal; True when all were tried."""
@@ -380,7 +404,7 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
     @property
     def direct(self) -> bool:
         """True where `receive_into` may be used: nothing between it and the socket is replaced."""
-        return self._fd >= 0 and "serviceReceives" not in self.__dict__
+        return self._idle_fd >= 0
 
     # sending
 

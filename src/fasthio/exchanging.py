@@ -85,6 +85,7 @@ class Exchange:
     bulky: bool = False  # much of its body is still to come
     requeue: bool = False  # to be put into the connector's txbs again
     resuming: bool = False  # an event stream, to be taken up on the next connection
+    stream: Any = None  # `streaming.Stream` that it carries
     pouring: bool = False  # its body may be led away while it comes
     drain: Drain | None = None  # where to
     attempts: int = 1  # how often it was begun
