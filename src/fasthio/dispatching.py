@@ -59,6 +59,22 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
         longest: float,
         seed: int | None,
     ) -> None:
+        """Set up, with no target.
+
+        Args:
+            tymth: tyme of the tymist, in seconds; None to go by `clock`.
+            clock: gives seconds, never going back.
+            wall: gives seconds of the calendar, for `started` and Retry-After.
+            concurrency: polls under way at most.
+            each: polls of one origin under way at most; None for no bound.
+            connections: connections held at most.
+            openings: connections opened per second at most.
+            backlog: results that may wait for their reader.
+            longest: seconds of a Retry-After that are obeyed at most.
+            seed: of the jitter; None for another each time.
+        Raises:
+            ValueError: an argument is out of its range; the text names it.
+        """
         super().__init__(tymth=tymth)
         if backlog < BACKLOG_LEAST:
             raise ValueError(f"backlog must be at least {BACKLOG_LEAST}: {backlog!r}")

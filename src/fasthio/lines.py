@@ -38,7 +38,7 @@ def key_of(target: Target) -> Key:
 
 
 class Flight:
-    """One poll under way."""
+    """One poll under way: of which `target`, its `number` there, and when it was `due`."""
 
     __slots__ = (
         "admitted",
@@ -292,7 +292,12 @@ def request_fields(target: Target) -> tuple[tuple[str, str], ...]:
 
 
 def poll_limits(limits: Limits | None, max_body: int) -> Limits:
-    """Make the limits of a poll: the body bounded, and the number of events."""
+    """Make the limits of a poll: the body bounded, and the number of events.
+
+    Args:
+        limits: those given; None for the default ones.
+        max_body: octets a body may have.
+    """
     values = dict(vars(limits or LIMITS))
     values["body"] = max_body
     if values["events"] is None:

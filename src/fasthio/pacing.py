@@ -91,6 +91,8 @@ class Pace:
     """Keep count of one target's failures, and say how long to hold off.
 
     Attributes:
+        backoff: how long to hold off after a failure.
+        circuit: when to give the target up, and when to probe it.
         failures: in a row.
         state: "closed" while all is well enough, "open" while the target is given
             up, "probing" while one poll finds out whether it is back.

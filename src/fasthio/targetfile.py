@@ -34,6 +34,8 @@ _AT: Final = re.compile(r"at line (\d+)")
 class TargetsFileError(ValueError):
     """Report what is wrong with a targets file.
 
+    Args:
+        message: what is wrong.
     Attributes:
         path: of the file.
         line: from 1; None where it cannot be told.
