@@ -146,6 +146,7 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
         Raises:
             ResolutionError: the host does not resolve.
             AddressError: no such host or port can be.
+            ValueError: `bufsize` is no positive number.
         """
         # hio's own constructor looks each name up twice; what it sets is set here,
         # past __setattr__, which has nothing to see yet
