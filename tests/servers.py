@@ -149,10 +149,11 @@ class Server:
 
     def reap(self, keep: int = 2) -> None:
         """Close and forget all connections but the newest; their requests too."""
-        for link in self.links[:-keep]:
+        old = max(len(self.links) - keep, 0)
+        for link in self.links[:old]:
             link.cs.close()
-        del self.links[:-keep]
-        del self.requests[:-keep]
+        del self.links[:old]
+        del self.requests[: max(len(self.requests) - keep, 0)]
 
     @property
     def url(self) -> str:

@@ -294,5 +294,5 @@ def test_console_script_is_the_same_command() -> None:
 def test_help_names_every_command() -> None:
     done = command("--help")
     assert done.returncode == 0
-    for name in ("poll", "demo", "run", "info"):
+    for name in ("poll", "watch", "demo", "run", "info"):
         assert f"\n    {name} " in done.stdout

@@ -641,6 +641,55 @@ def test_transmit_alone() -> None:
         assert client.responses[1]["body"] == b"ok"
 
 
+def test_reopen_after_the_respondent_was_closed() -> None:
+    """What is said of the connection before does not count for the next one."""
+    with Server([], [Request(), OK[:-1], Wait(3), OK[-1:]]) as server, Loop(server) as loop:
+        client = loop.client(Client, server)
+        client.reopen()
+        loop.run(client, until=lambda: client.connector.connected, rounds=40)
+        client.respondent.close()
+        client.reopen()
+        assert not client.respondent.closed
+        client.request()
+        loop.run(client, until=lambda: client.responses, rounds=60)
+        assert not client.responses[0]["errored"]
+        assert client.responses[0]["body"] == b"ok"
+
+
+@pytest.mark.parametrize("cls", [hio_clienting.Client, Client])
+def test_redirect_of_the_programs_own_making(cls: Any) -> None:
+    """As in hio, `redirect` asks no more of the last redirect than its headers."""
+    with Server([]) as home, Server([Request(), OK]) as away, Loop(home, away) as loop:
+        client = loop.client(cls, home)
+        client.reopen()
+        loop.run(client, until=lambda: client.connector.connected, rounds=40)
+        location = f"http://127.0.0.1:{away.port}/next"
+        client.redirects = [{"headers": Hict({"Location": location}), "method": "GET"}]
+        client.redirect()
+        assert client.connector.ha == ("127.0.0.1", away.port)
+        assert client.respondent.msg is client.connector.rxbs
+        loop.run(client, until=lambda: client.responses, rounds=60)
+        assert client.responses[0]["body"] == b"ok"
+        assert away.requests[0].startswith(b"GET /next HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize("closing", [True, False], ids=["closes", "goes on to listen"])
+def test_next_request_after_a_response_that_said_close(closing: bool) -> None:
+    """Witnesses say close with each response and yet serve on; no `reconnectable` is set."""
+    last = [CLOSE] if closing else []
+    close = answer(b"ok", Connection="close")
+    with Server([Request(), close, *last], [Request(), OK]) as server, Loop(server) as loop:
+        client = loop.client(Client, server)
+        client.reopen()
+        client.request(path="/1")
+        loop.run(client, until=lambda: client.responses, rounds=60)
+        loop.rounds(5, client)
+        client.request(method="POST", path="/2", body=b"x")
+        loop.run(client, until=lambda: len(client.responses) == 2, rounds=60)
+        assert [each["status"] for each in client.responses] == [200, 200]
+        assert not any(each["errored"] for each in client.responses)
+
+
 def ended_between(cls: Any, **kwa: Any) -> list[Any]:
     """Give `respondent.ended` after each service between one response and the next."""
     with Server([Request(), OK, Request(), Wait(4), OK]) as server, Loop(server) as loop:

@@ -196,7 +196,7 @@ def test_close_between_responses() -> None:
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 def test_connection_close(version: str) -> None:
-    """D57: nothing is sent on a connection that the server said it closes."""
+    """D57: nothing is sent on a connection that the server said it closes; a new one serves."""
     script = [Request(), answer(version=version, Connection="close"), Wait(3), CLOSE]
     with Server(script) as server, Loop(server) as loop:
         client = make(server, loop)
@@ -204,9 +204,9 @@ def test_connection_close(version: str) -> None:
         client.request(method="POST", path="/b", body=b"x")
         loop.run(client, until=lambda: settled(client, 2), rounds=60)
         check_idle(client, loop)
-        assert not client.responses[0]["errored"]
-        assert client.responses[1]["error"].code == "closed"
+        assert [r["errored"] for r in client.responses] == [False, False]
         assert not server.links[0].received
+        assert len(server.links) == 2
 
 
 @pytest.mark.parametrize("tymeout", [0.0, 0.1, 1.0])
@@ -459,6 +459,19 @@ def test_timeouts(timeout: Any, code: str, script: list[Any]) -> None:
         assert client.responses[1]["body"] == b"good"
         assert len(server.links) == 2
         check_idle(client, loop)
+
+
+def test_timeout_first_holds_for_each_response() -> None:
+    """D66: also on a connection that has carried a response before."""
+    with Server([Request(), OK, Request(), SILENT]) as server, Loop(server) as loop:
+        client = make(server, loop, timeout={"first": 0.5})
+        client.request()
+        client.request()
+        loop.run(client, until=lambda: settled(client, 2), rounds=200)
+        assert not client.responses[0]["errored"]
+        second = client.responses[1]
+        assert second["error"].code == "timeout-first"
+        assert (second["status"], second["body"], len(second["headers"])) == (None, b"", 0)
 
 
 def test_timeout_connect_refused() -> None:

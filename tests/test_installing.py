@@ -147,9 +147,9 @@ def test_uninstall_restores_all() -> None:
     fasthio.install()
     changed = {key for key, value in state().items() if before[key] != value}
     # Response is hio's own type and so stays what it is
-    assert {name for module, name in changed if module == "hio.core.http.clienting"} == {
-        *NAMES
-    } - {"Response"}
+    assert {name for module, name in changed if module == "hio.core.http.clienting"} == {*NAMES} - {
+        "Response"
+    }
     assert {name for module, name in changed if module == "hio.core.http"} == {
         "Client",
         "ClientDoer",

@@ -262,3 +262,23 @@ def test_d39_trailers_are_fields_of_their_own(make: Make) -> None:
     ours = run(make(octets))
     assert list(ours.trails.items()) == [("A", "1"), ("A", "2")]
     assert "a" not in ours.headers
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        OK + b"Content-Length: 0\r\n",
+        CHUNKED + b"4\r\nWiki\r\n0\r\nTrailer: value\r\n",
+        b"HTTP/1.1 200",
+        CHUNKED + b"4\r\nWiki\r\n",
+        OK + b"Content-Length: 4\r\n\r\nte",
+    ],
+)
+def test_a_cut_is_told_in_words_that_programs_look_for(make: Make, octets: bytes) -> None:
+    """Where hio comes to an end at all, its `error` has them too."""
+    for respondent in (hio(octets), make(octets)):
+        run(respondent, closed=True)
+        if isinstance(respondent, responding.Respondent):
+            assert respondent.errored
+        if respondent.errored:
+            assert "closed unexpectedly" in respondent.error.lower()

@@ -55,7 +55,8 @@ def _border(state: str, toward: tuple[float, float]) -> tuple[float, float]:
     x, y = _centre(state)
     dx, dy = toward[0] - x, toward[1] - y
     scale = min(
-        (WIDTH / 2) / abs(dx) if dx else float("inf"), (HEIGHT / 2) / abs(dy) if dy else float("inf")
+        (WIDTH / 2) / abs(dx) if dx else float("inf"),
+        (HEIGHT / 2) / abs(dy) if dy else float("inf"),
     )
     return x + dx * scale, y + dy * scale
 
@@ -216,9 +217,7 @@ def results() -> str:
     if not RESULTS.exists():
         return "No measurements are recorded in `bench/RESULTS.md` yet.\n"
     text = RESULTS.read_text(encoding="utf-8")
-    # one level down, below the heading of the page
-    text = re.sub(r"^(#+ )", r"#\1", text, flags=re.MULTILINE)
-    text = re.sub(r"^## .*\n", "", text, count=1)
+    text = re.sub(r"^# .*\n", "", text, count=1)  # the page has its own
     return re.sub(r"\]\((?![a-z]+:|#|/)([^)]+)\)", r"](../bench/\1)", text)
 
 

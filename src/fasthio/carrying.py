@@ -7,6 +7,7 @@ redirects `following`'s.
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING, Any, Final
 
 from hio import help
@@ -15,9 +16,11 @@ from hio.core.http import httping
 from .connecting import Connector, ConnectorTls
 from .decoding import decoder_for
 from .draining import Drain, sink_of
+from .engine import peek as _peek
 from .errors import ClosureError, ExchangeError, Reason, exchange_error
-from .exchanging import UNLINKED, Exchange, Home, Timeouts, closes, retarget
+from .exchanging import UNLINKED, Exchange, Timeouts, closes, retarget
 from .linking import Linker
+from .redirecting import MAX_REDIRECTS
 from .requesting import Requester
 from .responding import Respondent
 
@@ -29,6 +32,8 @@ __all__ = ["Carrier"]
 
 #: What building a request of a program's making may raise.
 _UNBUILDABLE: Final = (ValueError, TypeError, AttributeError, LookupError, httping.HTTPException)
+#: What a look at a socket gives where there is nothing.
+_NOTHING: Final = -errno.EAGAIN
 #: Fewest octets of body still to come for which they are received in place.
 _BULK: Final = 65_536
 
@@ -48,30 +53,15 @@ class Carrier(Linker):
 
         def redirect(self) -> None: ...
 
-    def _begin(
-        self,
-        timeouts: Timeouts | None,
-        max_redirects: int,
-        redirect_auth: bool,
-        decode: bool,
-        sink: Callable[[bytes], Any] | None,
-        max_body: int | None,
-    ) -> None:
-        """Set up; a subclass may have set attributes of its own before."""
-        self._timeouts = timeouts
-        self._decode = decode
-        self._sink = sink
-        self._max_body = max_body
-        self._max_redirects = max_redirects
-        self._redirect_auth = redirect_auth
-        self._exchange: Exchange | None = None
-        self._link: Any = UNLINKED  # socket of the connection that is known to be made
-        self._over: str | None = None
-        self._persistent = False  # refused connections are an error from now on
-        self._leftover = False  # txbs begins with the rest of an answered request
-        self._home: Home | None = None
-        self._following = None  # while a redirect is being transmitted
-        self._looked = False  # the socket was looked at just before a request went out
+    # what the constructor's arguments say
+    _timeouts: Timeouts | None = None
+    _max_redirects: int = MAX_REDIRECTS
+    _redirect_auth: bool = False
+    _decode: bool = False
+    _sink: Callable[[bytes], Any] | None = None
+    _max_body: int | None = None
+
+    _looked: bool = False  # the socket was looked at just before a request went out
 
     # service
 
@@ -79,6 +69,20 @@ class Carrier(Linker):
         """Do all there is to do now; never raises for what a peer does."""
         connector = self.connector
         exchange = self._exchange
+        if exchange is None and not self.requests:
+            # 99 in 100 services find nothing to do: see that as cheaply as can be
+            fd = getattr(connector, "_idle_fd", -1)
+            if (
+                fd >= 0
+                and connector.cs is self._link
+                and self._over is None
+                and not (self.waited or connector.txbs or connector.rxbs)
+                and _peek is not None
+                and type(self).serviceRequests is Carrier.serviceRequests
+                and type(self).serviceResponse is Carrier.serviceResponse
+                and _peek(fd) == _NOTHING
+            ):
+                return
         try:
             if (
                 getattr(connector, "_fd", -1) < 0
@@ -108,6 +112,10 @@ class Carrier(Linker):
             self._broken(error)
         if self._timeouts is not None and self._exchange is not None:
             self._watch(self._exchange, self._timeouts)
+        if self._idle is not None:
+            exchange = self._exchange
+            if exchange is not None and exchange.stream is not None:
+                self._watch_stream(exchange, exchange.stream, self._idle)
 
     def _prepare(self, connector: Any, exchange: Exchange | None) -> None:
         """See to it that there is a connection, where one is wanted."""
@@ -153,6 +161,8 @@ class Carrier(Linker):
                 more = len(connector.rxbs) - before
             if more or connector.rxbs or connector.cutoff:
                 self._parse()
+                if respondent.evented:
+                    self._note_stream(exchange)
                 if respondent.ended:
                     self._ended(exchange)
                     return
@@ -195,23 +205,36 @@ class Carrier(Linker):
 
     # time limits
 
+    def _answered(self) -> bool:
+        """Tell whether anything of the present response has come."""
+        respondent = self.respondent
+        # until its first step a parser shows the response before
+        return bool(
+            getattr(respondent, "begun", True) and (respondent.started or respondent.headed)
+        )
+
     def _watch(self, exchange: Exchange, timeouts: Timeouts) -> None:
         """End an exchange that takes longer than allowed."""
         now = self._tyme()
-        if exchange.phase == 1 and (self.respondent.started or self.respondent.headed):
+        if exchange.phase == 1 and self._answered():
             exchange.phase = 2
         if timeouts.total is not None and now - exchange.started >= timeouts.total:
             code, limit = "timeout-total", timeouts.total
-        elif exchange.phase == 2 or exchange.resuming:
+        elif exchange.phase == 2 or (exchange.resuming and self._over is not None):
             return
         else:
             allowed = timeouts[exchange.phase]
             if allowed is None or now - exchange.mark < allowed:
                 return
             code, limit = ("timeout-connect", "timeout-first")[exchange.phase], allowed
-        fault = getattr(self.connector, "fault", None)
+        connector = self.connector
+        fault = getattr(connector, "fault", None)
         detail = f"{limit:g} s" + (f", last {fault}" if fault else "")
-        self._fail(exchange_error(code, detail, fault))
+        error = exchange_error(code, detail, fault)
+        if exchange.stream is not None and connector.reconnectable and code != "timeout-total":
+            self._resume(exchange, Reason.of(error))
+            return
+        self._fail(error)
         self._drop()
 
     # requests
@@ -259,7 +282,7 @@ class Carrier(Linker):
         if exchange is not None and not self.waited:
             self._abandon(exchange)
             exchange = None
-        if exchange is None and self._home is not None:
+        if exchange is None and self._home is not None and self._following is None:
             self._go_home(self._home)
         connector = self.connector
         requester = self.requester
@@ -280,6 +303,9 @@ class Carrier(Linker):
             exchange = self._exchange = Exchange()
             if self._timeouts is not None:
                 exchange.started = self._tyme()
+            if self._foreign_id:
+                self._foreign_id = False
+                self.respondent.leid = None  # hio: D94
         else:
             exchange.requeue = exchange.bulky = False
             exchange.drain = None
@@ -301,8 +327,8 @@ class Carrier(Linker):
         connector.tx(octets)
         respondent = self.respondent
         respondent.reinit(method=method)
-        if respondent.ended and not (respondent.msg or respondent.closed):
-            self._parse()  # it begins: programs that wait for `ended` mean this response
+        if respondent.ended and respondent.parser and not (respondent.msg or respondent.closed):
+            respondent.parse()  # it begins: programs that wait for `ended` mean this response
 
     # responses
 
@@ -351,17 +377,13 @@ class Carrier(Linker):
     def _ended(self, exchange: Exchange) -> None:
         """Put out a response that is complete, or follow its redirect."""
         respondent = self.respondent
-        connector = self.connector
-        if (
-            respondent.evented
-            and respondent.status == 200
-            and connector.reconnectable
-            and (not respondent.errored or isinstance(respondent.fault, ClosureError))
-        ):
-            self._resume(exchange)  # a stream ends only when the server says so
+        stream = exchange.stream
+        if stream is not None and self._goes_on(exchange, stream):
             return
         respondent.dictify()
         self._judge(respondent)
+        if stream is not None:
+            self._refuse_to_go_on(stream)
         response = self._response(respondent)
         if self._leads(respondent, response):
             self.redirects.append(response)
@@ -390,7 +412,11 @@ class Carrier(Linker):
         elif closes(self.requester.headers):
             self._over = "own"
         elif not getattr(respondent, "reusable", respondent.persisted):
-            self._over = "peer"
+            # the server has said so, whether it closes or, as hio's, goes on to listen:
+            # hio sends the next request on it (RFC 9112 9.6), a new connection serves as well
+            engine = getattr(respondent, "engine", None)
+            ended_by_close = connector.cutoff if engine is None else engine.framing == "close"
+            self._over = "peer" if ended_by_close else "own"
         self._leftover = bool(connector.txbs)
 
     def _response(self, respondent: Any) -> dict[str, Any]:
@@ -433,6 +459,7 @@ class Carrier(Linker):
 
     def _deliver(self, response: dict[str, Any]) -> None:
         """End the exchange with its response."""
+        exchange = self._exchange
         if self.redirects:
             response["redirects"] = self.redirects.copy()
         self.redirects = []
@@ -443,12 +470,14 @@ class Carrier(Linker):
         if self._home is not None:
             # what a program queues next is meant for home, and described as before
             self._home.restore(self.requester)
+        if exchange is not None and exchange.stream is not None:
+            self._end_stream(exchange.stream, response)
 
     def _fail(self, error: ExchangeError, built: bool = True) -> None:
         """End the exchange with an errored response."""
         respondent = self.respondent
         reason = Reason.of(error)
-        begun = bool(respondent.started)
+        begun = bool(getattr(respondent, "begun", True) and respondent.started)
         if built:
             self.connector.txbs.clear()  # no octet of it goes out with a later request
         respondent.errored = True
@@ -464,6 +493,9 @@ class Carrier(Linker):
             "errored": True,
             "error": reason,
         }
+        exchange = self._exchange
+        if exchange is not None and exchange.stream is not None:
+            response.update(exchange.stream.head, body=bytearray())
         self._deliver(response)
         respondent.makeParser()
         respondent.ended = True

@@ -1,4 +1,4 @@
-"""The command: `fasthio poll`, `demo`, `run` and `info`; also `python -m fasthio`."""
+"""The command: `fasthio poll`, `watch`, `demo`, `run` and `info`; also `python -m fasthio`."""
 
 from __future__ import annotations
 
@@ -92,15 +92,7 @@ def _make_parser() -> argparse.ArgumentParser:
         help="polls of each URL (default: without end if --every is given, else 1)",
     )
     poll.add_argument("--method", type=_method, default="GET", metavar="M", help="default GET")
-    poll.add_argument(
-        "--header",
-        action="append",
-        default=[],
-        type=_header,
-        metavar="'K: V'",
-        dest="headers",
-        help="field to send; may be repeated",
-    )
+    _add_headers(poll)
     poll.add_argument(
         "--timeout",
         type=_duration,
@@ -110,6 +102,34 @@ def _make_parser() -> argparse.ArgumentParser:
     )
     _add_json(poll)
     poll.set_defaults(command=_poll, parser=poll)
+
+    watch = commands.add_parser(
+        "watch",
+        help="print the events of an event stream as they come",
+        description="Print server-sent events as they come, notes on connections to standard "
+        "error. A stream that is dropped is taken up again after its last event. The exit status "
+        "is 1 if there is no event stream, if it ends with an error, or if fewer events than "
+        "--count came. Ctrl-C ends watching.",
+    )
+    watch.add_argument("url", metavar="URL", type=_url, help="http:// or https:// URL")
+    watch.add_argument("--last-event-id", metavar="ID", help="go on after the event of this id")
+    watch.add_argument("--count", type=_positive, metavar="N", help="stop after so many events")
+    watch.add_argument("--timeout", type=_duration, metavar="S", help="stop after so many seconds")
+    watch.add_argument(
+        "--idle",
+        type=_duration,
+        metavar="S",
+        help="give a connection up after so many seconds without an event or a comment",
+    )
+    watch.add_argument(
+        "--no-reconnect",
+        action="store_false",
+        dest="reconnect",
+        help="end when the connection does",
+    )
+    _add_headers(watch)
+    watch.add_argument("--json", action="store_true", help="print each event as a line of JSON")
+    watch.set_defaults(command=_watch, parser=watch)
 
     demo = commands.add_parser(
         "demo",
@@ -132,6 +152,18 @@ def _make_parser() -> argparse.ArgumentParser:
     info = commands.add_parser("info", help="print versions, engine, hio found and platform")
     info.set_defaults(command=_info, parser=info)
     return parser
+
+
+def _add_headers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--header",
+        action="append",
+        default=[],
+        type=_header,
+        metavar="'K: V'",
+        dest="headers",
+        help="field to send; may be repeated",
+    )
 
 
 def _add_json(parser: argparse.ArgumentParser) -> None:
@@ -228,6 +260,31 @@ def _poll(options: argparse.Namespace) -> int:
         timeout=options.timeout,
     )
     return _carry_out(plan, options.json)
+
+
+def _watch(options: argparse.Namespace) -> int:
+    from . import watching
+
+    plan = watching.WatchPlan(
+        url=options.url,
+        headers=tuple(options.headers),
+        last_event_id=options.last_event_id,
+        count=options.count,
+        timeout=options.timeout,
+        idle=options.idle,
+        reconnect=options.reconnect,
+    )
+    show = watching.make_printer(sys.stdout, options.json)
+    try:
+        end = watching.Watch(plan, show, watching.note).run()
+    except KeyboardInterrupt:
+        return OK
+    except watching.PlanError as error:
+        raise UsageError(str(error)) from error
+    if end.failure is None:
+        return OK
+    watching.note(f"FAILED {end.failure}: {end.error}")
+    return FAILED
 
 
 def _demo(options: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque, namedtuple
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from hio import help
@@ -26,7 +27,9 @@ from .exchanging import Home, Timeouts
 from .grammar import LIMITS
 from .redirecting import MAX_REDIRECTS
 from .requesting import Requester
+from .resolving import resolve
 from .responding import Respondent
+from .streaming import check_idle
 from .urls import normalize_host_port, split_path
 
 if TYPE_CHECKING:
@@ -89,6 +92,11 @@ class Client(Carrier):
         events: deque of event dicts of event streams.
         waited: True while a request is under way.
         latest: request dict that is under way, None for a bare `transmit`.
+        streaming: True while there is an event stream, between its connections
+            too. Its end puts exactly one response into `responses`, with True
+            under "evented"; hio gives no sign (hio: D69).
+        stream: `streaming.Stream` of the present or last event stream: its
+            state, its drops and failures, the reason of its end; None before.
         secured: True over TLS.
         connector: the connection, `Connector` or `ConnectorTls`.
         requester: builds the octets of requests.
@@ -129,6 +137,7 @@ class Client(Carrier):
         maxBody: int | None = None,
         maxRedirects: int = MAX_REDIRECTS,
         redirectAuth: bool = False,
+        idle: float | None = None,
         decode: bool = False,
         sink: Any = None,
         **kwa: Any,
@@ -170,6 +179,9 @@ class Client(Carrier):
             maxRedirects: most redirects followed in one exchange.
             redirectAuth: True to send Authorization, Cookie and
                 Proxy-Authorization on to another origin.
+            idle: seconds of tyme after which the connection of an event stream
+                over which nothing came, no comment either, is given up; with
+                `reconnectable` the stream is then asked for again. None for never.
             decode: True to ask for content codings and decode them: gzip and
                 deflate, br and zstd where the packages brotli and zstandard are.
             sink: where bodies of 2xx responses go as they come, a file open for
@@ -192,14 +204,21 @@ class Client(Carrier):
         self.events = events if events is not None else deque()
         self.waited = False
         self.latest: dict[str, Any] | None = None
-        self._begin(
-            timeouts=Timeouts.of(timeout),
-            max_redirects=_count("maxRedirects", maxRedirects),
-            redirect_auth=bool(redirectAuth),
-            decode=bool(decode),
-            sink=sink_of(sink) if sink is not None else None,
-            max_body=limits.body if limits is not None else None,
-        )
+        # most clients have none of these, and then the class says so
+        if timeout is not None:
+            self._timeouts = Timeouts.of(timeout)
+        if maxRedirects != MAX_REDIRECTS:
+            self._max_redirects = _count("maxRedirects", maxRedirects)
+        if redirectAuth:
+            self._redirect_auth = True
+        if decode:
+            self._decode = True
+        if sink is not None:
+            self._sink = sink_of(sink)
+        if limits is not None:
+            self._max_body = limits.body
+        if idle is not None:
+            self._idle = check_idle(idle)
 
         parts = split_path(path)
         scheme = (parts.scheme or scheme).lower()
@@ -214,11 +233,18 @@ class Client(Carrier):
             if name:
                 connector.name = name
         else:
-            host, number = normalize_host_port(
+            host, number = _place(
                 parts.hostname or hostname, parts.port or port, 443 if secured else 80
             )
             connector = (ConnectorTls if secured else Connector)(
-                name=name, uid=uid, host=host, port=number, bufsize=bufsize, wl=wl, **kwa
+                host=host,
+                port=number,
+                addresses=resolve(host, number),
+                bufsize=bufsize,
+                wl=wl,
+                name=name,
+                uid=uid,
+                **kwa,
             )
         self.secured = secured
         self.connector = connector
@@ -262,6 +288,8 @@ class Client(Carrier):
             )
         elif limits is not None:
             raise ValueError("limits and maxBody are for a respondent made here, not one given")
+        elif idle is not None and not isinstance(respondent, Respondent):
+            raise ValueError("idle needs a respondent of this package")
         else:
             respondent.reinit(
                 msg=connector.rxbs, method=method, dictable=dictable, redirectable=redirectable
@@ -352,7 +380,11 @@ class Client(Carrier):
                 "qargs": requester.qargs.copy() if qargs is None else qargs,
                 # hio hangs the fragment on qargs
                 "fragment": requester.fragment if qargs is None else fragment,
-                "headers": requester.headers.copy() if headers is None else help.Hict(headers),
+                "headers": (
+                    self._restore_id(requester.headers.copy(), self.stream)
+                    if headers is None
+                    else help.Hict(headers)
+                ),
                 "body": body,
                 "data": data,
                 "fargs": fargs,
@@ -430,6 +462,17 @@ class Client(Carrier):
             self.service()
             yield b""
         return self.respond()
+
+
+#: Programs make many clients for few places.
+_known_place = lru_cache(maxsize=512, typed=True)(normalize_host_port)
+
+
+def _place(hostname: Any, port: Any, default: int) -> tuple[str, int]:
+    """Settle host and port; see `normalize_host_port`."""
+    if type(hostname) is str and (port is None or type(port) is int):
+        return _known_place(hostname, port, default)
+    return normalize_host_port(hostname, port, default)
 
 
 def _secured(connector: Any) -> bool:
@@ -529,7 +572,12 @@ class ClientDoer(doing.Doer):  # type: ignore[misc]  # hio has no types
     """
 
     def __init__(self, client: Any, **kwa: Any) -> None:
-        """Take the client; wind it where there is a tymist already."""
+        """Take the client; wind it where there is a tymist already.
+
+        Args:
+            client: what has `wind`, `reopen`, `service` and `close`.
+            kwa: as for hio's Doer.
+        """
         super().__init__(**kwa)
         self.client = client
         if self.tymth:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sys
 import threading
 import time
@@ -49,7 +50,10 @@ class DemoHandler(BaseHTTPRequestHandler):
             time.sleep(DELAY)
             self.send_json({"path": path, "slept": DELAY})
         elif path == "/events":
-            messages = [f"id: {n}\ndata: message {n}\n\n".encode() for n in range(1, 6)]
+            last = self.headers.get("Last-Event-ID", "")
+            first = int(last) + 1 if re.fullmatch("[0-9]{1,9}", last) else 1
+            numbers = range(first, first + 5)
+            messages = [f"id: {n}\ndata: message {n}\n\n".encode() for n in numbers]
             self.send_chunks("text/event-stream", [b"retry: 1000\n\n", *messages])
         else:
             self.send_error(404)
@@ -89,6 +93,7 @@ class DemoServer(ThreadingHTTPServer):
 
     daemon_threads = True
     block_on_close = False
+    request_queue_size = 128  # clients that connect at the same time
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Report what goes wrong in a handler, but not that its client left early."""

@@ -33,6 +33,7 @@ __all__ = [
     "ResolutionError",
     "SinkError",
     "StatusLineError",
+    "StreamEndedError",
     "TlsError",
     "VersionError",
     "exchange_error",
@@ -189,6 +190,10 @@ class RedirectError(ExchangeError):
     """Report a redirect that is not followed (RFC 9110 15.4)."""
 
 
+class StreamEndedError(ExchangeError):
+    """Report an event stream that the server does not carry on (WHATWG HTML 9.2.3)."""
+
+
 class DecodeError(ExchangeError, ValueError):
     """Report a body that is not of its content coding (RFC 9110 8.4)."""
 
@@ -206,6 +211,7 @@ _EXCHANGE_KINDS: dict[str, type[ExchangeError]] = {
     "connection": ConnectionEndedError,
     "tls": TlsError,
     "timeout": ExchangeTimeoutError,
+    "stream": StreamEndedError,
     "redirect": RedirectError,
     "decoding": DecodeError,
     "sink": SinkError,

@@ -85,6 +85,7 @@ class Exchange:
     bulky: bool = False  # much of its body is still to come
     requeue: bool = False  # to be put into the connector's txbs again
     resuming: bool = False  # an event stream, to be taken up on the next connection
+    stream: Any = None  # `streaming.Stream` that it carries
     pouring: bool = False  # its body may be led away while it comes
     drain: Drain | None = None  # where to
     attempts: int = 1  # how often it was begun
@@ -139,7 +140,12 @@ def closes(headers: Any) -> bool:
 
 
 def retarget(octets: bytes | bytearray, target: str) -> bytes:
-    """Put another request target into a request that is built (RFC 9112 3)."""
+    """Put another request target into a request that is built (RFC 9112 3).
+
+    Args:
+        octets: the request.
+        target: the target, encoded.
+    """
     line, _, rest = bytes(octets).partition(b"\r\n")
     method, _, tail = line.partition(b" ")
     version = tail.rpartition(b" ")[2]

@@ -35,8 +35,8 @@ class Follower:
     _leftover: bool
     _max_redirects: int
     _redirect_auth: bool
-    _home: Home | None  # where the client belongs while it is away
-    _following: Target | None  # while the request of a redirect is being transmitted
+    _home: Home | None = None  # where the client belongs while it is away
+    _following: Target | None = None  # while the request of a redirect is being transmitted
 
     if TYPE_CHECKING:
 
@@ -72,7 +72,7 @@ class Follower:
         if requester.fragment:
             base = f"{base}#{requester.fragment}"
         target = locate(base, location_of(response["headers"]))
-        method, bodied = method_for(response["status"], requester.method)
+        method, bodied = method_for(response.get("status", 307), requester.method)
         same = target.same_origin(requester.scheme, requester.hostname, requester.port)
         trusted = same or self._redirect_auth
         headers = headers_for(requester.headers, bodied=bodied, trusted=trusted, same=same)

@@ -172,17 +172,21 @@ class ErrorSpec(NamedTuple):
 ERRORS: Final[dict[str, ErrorSpec]] = {
     # the peer closed too early
     "closed-before-start": ErrorSpec(
-        "closure", "RFC 9112 8", "connection closed before the response began"
+        "closure", "RFC 9112 8", "connection closed unexpectedly, before the response began"
     ),
-    "closed-in-head": ErrorSpec("closure", "RFC 9112 8", "connection closed inside the head"),
+    "closed-in-head": ErrorSpec(
+        "closure", "RFC 9112 8", "connection closed unexpectedly inside the head"
+    ),
     "closed-in-body": ErrorSpec(
-        "closure", "RFC 9112 8", "connection closed before Content-Length octets of body came"
+        "closure",
+        "RFC 9112 8",
+        "connection closed unexpectedly before Content-Length octets of body came",
     ),
     "closed-in-chunk": ErrorSpec(
-        "closure", "RFC 9112 8", "connection closed before the last chunk of the body"
+        "closure", "RFC 9112 8", "connection closed unexpectedly before the last chunk of the body"
     ),
     "closed-in-trailers": ErrorSpec(
-        "closure", "RFC 9112 8", "connection closed inside the trailer section"
+        "closure", "RFC 9112 8", "connection closed unexpectedly inside the trailer section"
     ),
     # status line
     "empty-lines": ErrorSpec(
@@ -282,6 +286,16 @@ EXCHANGE_ERRORS: Final[dict[str, ErrorSpec]] = {
         "timeout", "RFC 9112 9.5", "first octet of the response took longer than allowed"
     ),
     "timeout-total": ErrorSpec("timeout", "RFC 9112 9.5", "exchange took longer than allowed"),
+    "timeout-idle": ErrorSpec(
+        "timeout", "WHATWG HTML 9.2.7", "event stream was silent for longer than allowed"
+    ),
+    # event streams that are taken up again
+    "stream-status": ErrorSpec(
+        "stream", "WHATWG HTML 9.2.3", "event stream ended by a response that is not 200"
+    ),
+    "stream-type": ErrorSpec(
+        "stream", "WHATWG HTML 9.2.3", "event stream ended by a response of another type"
+    ),
     # redirects
     "redirect-missing": ErrorSpec("redirect", "RFC 9110 15.4", "redirect without a Location"),
     "redirect-malformed": ErrorSpec("redirect", "RFC 9110 10.2.2", "Location is no URI reference"),

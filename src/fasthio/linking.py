@@ -15,7 +15,7 @@ from hio.core.http import httping
 
 from .errors import ExchangeError, Reason, exchange_error
 from .exchanging import IDEMPOTENT, UNLINKED
-from .following import Follower
+from .streaming import Streamer
 
 if TYPE_CHECKING:
     from collections import deque
@@ -28,7 +28,7 @@ __all__ = ["Linker"]
 _UNPARSABLE: Final = (httping.HTTPException, ValueError, RuntimeError, StopIteration)
 
 
-class Linker(Follower):
+class Linker(Streamer):
     """The part of a client that gives exchanges their connections."""
 
     #: How often a request is sent again at most after its connection ended
@@ -39,6 +39,13 @@ class Linker(Follower):
     waited: bool
 
     _timeouts: Timeouts | None
+
+    # where a client begins; most of these never change in its life
+    _exchange: Exchange | None = None
+    _link: Any = UNLINKED  # socket of the connection that is known to be made
+    _over: str | None = None  # see above
+    _persistent: bool = False  # refused connections are an error from now on
+    _leftover: bool = False  # txbs begins with the rest of an answered request
 
     if TYPE_CHECKING:
 
@@ -59,6 +66,8 @@ class Linker(Follower):
         if self._exchange is not None:
             self._exchange.started += by
             self._exchange.mark += by
+            if self._exchange.stream is not None:
+                self._exchange.stream.heard += by
         if self._home is not None:
             self._home.connector.wind(self.connector.tymth)
 
@@ -83,8 +92,11 @@ class Linker(Follower):
     def _connect(self) -> None:
         """Go on connecting, where there is reason to."""
         exchange = self._exchange
-        if self._over is not None and exchange is None and not self.requests:
-            return  # closed for cause: not before there is a request
+        if self._over is not None:
+            if exchange is None and not self.requests:
+                return  # closed for cause: not before there is a request
+            if exchange is not None and exchange.resuming:
+                return  # an event stream waits for its time
         connector = self.connector
         connector.serviceConnect()
         if connector.connected:
@@ -95,6 +107,9 @@ class Linker(Follower):
             return
         if connector.cs is None:
             self._unsecured(fault)
+        elif exchange is not None and exchange.stream is not None and connector.reconnectable:
+            if getattr(connector, "refusals", 0):
+                self._resume(exchange, Reason.of(exchange_error("refused", str(fault), fault)))
         elif (
             self._persistent
             and exchange is not None
@@ -110,6 +125,9 @@ class Linker(Follower):
         certificate = "certificate" in type(fault).__name__.lower() or "CERTIFICATE" in str(fault)
         self._over = "own"
         if exchange is None:
+            return
+        if exchange.stream is not None and self.connector.reconnectable and not certificate:
+            self._resume(exchange, Reason.of(exchange_error("tls", str(fault), fault)))
             return
         if self.connector.reconnectable and not certificate and exchange.attempts <= self.Resends:
             exchange.attempts += 1
@@ -139,9 +157,7 @@ class Linker(Follower):
         if exchange.resuming:
             exchange.resuming = False
             connector.txbs.clear()
-            if self.respondent.leid is not None:
-                self.requester.headers["Last-Event-ID"] = self.respondent.leid
-            self.transmit()
+            self._ask_again(exchange)
         elif exchange.requeue:
             exchange.requeue = False
             connector.txbs.clear()
@@ -150,10 +166,13 @@ class Linker(Follower):
     def _renew(self) -> None:
         """Open a new connection in place of one that is over, when it may be and is due."""
         connector = self.connector
+        exchange = self._exchange
         if not connector.cutoff and connector.cs not in (None, self._link):
             # the program, or hio's way of connecting, has opened another
+            if exchange is not None and exchange.resuming:
+                self._over = None
+                self._asking(exchange)
             return
-        exchange = self._exchange
         if exchange is not None and exchange.link is not UNLINKED:
             if connector.cutoff:
                 self.serviceResponse()  # settle what came before the end (hio: D54)
@@ -176,6 +195,8 @@ class Linker(Follower):
             if paced:
                 # from now on: hio counts from the last expiry, and so hurries after a rest
                 connector.tymer.start(duration=connector.tymeout or None)
+            if exchange is not None and exchange.resuming:
+                self._asking(exchange)
         elif pending:
             self._reopen_connector()
 
@@ -215,6 +236,8 @@ class Linker(Follower):
     def _abandon(self, exchange: Exchange) -> None:
         """Leave an exchange that the program has ended by setting `waited` to False."""
         self._exchange = None
+        if exchange.stream is not None:
+            self._close_stream(exchange.stream)
         if exchange.link is not UNLINKED and exchange.link is self.connector.cs:
             self._drop()  # its response may still come
         self.respondent.makeParser()
@@ -226,9 +249,14 @@ class Linker(Follower):
         self._leftover = False
         exchange = self._exchange
         connector = self.connector
+        if exchange is not None and exchange.stream is not None:
+            self._retake(exchange)
+            return
         if exchange is None or exchange.link is UNLINKED:
             if exchange is None:
                 connector.clearRxbs()
+            if self.respondent.closed:
+                self.respondent.makeParser()  # the close was of the connection before
             return
         if not self._again(exchange):
             self._fail(exchange_error("reopened"))
@@ -243,7 +271,10 @@ class Linker(Follower):
         self._over = "own"
         if exchange is None:
             return
-        if exchange.link is UNLINKED:
+        if exchange.stream is not None and connector.reconnectable:
+            code = "refused" if exchange.resuming else "reset"
+            self._resume(exchange, Reason.of(exchange_error(code, str(error), error)))
+        elif exchange.link is UNLINKED:
             self._fail(exchange_error("refused", str(error), error))
         elif not (connector.reconnectable and self._again(exchange)):
             self._fail(exchange_error("reset", str(error), error))
@@ -255,11 +286,8 @@ class Linker(Follower):
         connector = self.connector
         respondent = self.respondent
         fault = getattr(connector, "fault", None)
-        streaming = bool(respondent.headed and respondent.evented and respondent.status == 200)
-        if streaming and connector.reconnectable:
-            for _ in range(2):
-                self._parse()  # whole events that came last
-            self._resume(exchange)
+        if exchange.stream is not None and connector.reconnectable:
+            self._cut_stream(exchange, exchange.stream, fault)
             return
         error: ExchangeError | None = None
         if fault is not None:
@@ -320,16 +348,3 @@ class Linker(Follower):
         self.respondent.reinit(method=exchange.method)
         self.respondent.makeParser()
         return True
-
-    def _resume(self, exchange: Exchange) -> None:
-        """Arrange for an event stream to be asked for again once its retry time is over."""
-        connector = self.connector
-        exchange.link = UNLINKED
-        exchange.resuming = True
-        exchange.bulky = False
-        exchange.phase = 0
-        self._over = "peer"
-        connector.clearRxbs()
-        self._expired()  # sees that there is a tyme to go by
-        connector.tymer.start(duration=float(self.respondent.retry) / 1000.0)
-        self.respondent.makeParser()

@@ -209,7 +209,12 @@ class JsonLines:
 
 
 def make_view(stream: TextIO, totals: Totals) -> View:
-    """Choose the live table for a terminal where rich is installed, else plain lines."""
+    """Choose the live table for a terminal where rich is installed, else plain lines.
+
+    Args:
+        stream: where it is shown.
+        totals: what it shows.
+    """
     if not stream.isatty():
         return Lines(stream)
     try:

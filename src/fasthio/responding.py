@@ -65,6 +65,8 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
         engine: the `ResponseParser` at work; `engine.wanted` and
             `engine.received` let a connector put large bodies straight in place.
         fault: the exception behind `error`, or None.
+        resumed: True where the next event stream carries on the last one: its
+            events have `leid` for their id until they bring one. Settable.
         reusable: True once a response is complete and its connection may carry
             another exchange (RFC 9112 9.3).
     """
@@ -131,6 +133,7 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
         self.engine = ResponseParser(limits=limits, mapping=Hict)
         self.fault: Exception | None = None
         self.reusable = False
+        self.resumed = False
         self._begun = False
         self._given = False  # the engine itself parsed the head of the present body
         self._own: Generator[bool | None, None, None] | None = None
@@ -150,6 +153,14 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
         self.retry = retry if retry is not None else self.Retry
         self.leid = leid
         self.eventSource: EventSource | None = None
+
+    @property
+    def begun(self) -> bool:
+        """True once `parse` has made a step for the present response.
+
+        Until then all attributes are still those of the response before.
+        """
+        return self._begun
 
     def reinit(self, redirectable: bool | None = None, **kwa: Any) -> None:
         """Set up for another response; what is None stays as it is.
@@ -187,6 +198,8 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
         self.closed = False
         self._begun = False
         self._given = False
+        if self.engine.wanted:
+            self.engine.reset()  # no octet of the next message belongs into this body
         own = self._own
         if self.parser is not None and self.parser is not own:
             self.parser.close()
@@ -316,14 +329,18 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
             engine.start(self.method)
         if msg:
             self.started = True
-        elif not (self.closed or engine.done):  # done without `msg`: received in place
-            return
+        elif not (self.closed or engine.done or (self.evented and self.body)):
+            return  # without `msg`: all or some was received in place
         try:
-            before = engine.consumed
+            before, count = engine.consumed, 0
             try:
                 count = engine.parse(msg, bool(self.closed))
             except ParseError:
                 count = engine.consumed - before
+                if engine.headed and not self.headed:
+                    self._publish()
+                if self.evented:  # events before the fault count, and so does a fault of theirs
+                    self._parse_events()
                 raise
             finally:
                 del msg[:count]
@@ -409,6 +426,8 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
                     dictable=self.dictable,
                     limits=engine.limits,
                 )
+                if self.resumed:
+                    self.eventSource.leid = self.leid
         self.checkPersisted()
         if status in REDIRECTS:
             self.redirectant = True
@@ -422,11 +441,13 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
             return
         if self.engine.done:
             source.close()  # an event that is not finished now never will be
-        source.parse()
-        if source.retry is not None:
-            self.retry = source.retry
-        if source.leid is not None:
-            self.leid = source.leid
+        try:
+            source.parse()
+        finally:  # events before a fault count
+            if source.retry is not None:
+                self.retry = source.retry
+            if source.leid is not None:
+                self.leid = source.leid
 
     def _publish_body(self) -> None:
         """Give what is known at the end of the body its hio names."""

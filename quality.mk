@@ -1,0 +1,41 @@
+# make fuzz      hold the engines to each other for FUZZ_SECONDS, with atheris where it can be had
+# make asan      the engine tests on a C engine with address and undefined-behaviour sanitizers
+# make coverage  the lines of the engines that the tests run, those of the .pyx too
+# make linear    instructions of the C engine on responses of doubling size (needs valgrind)
+# Included by the Makefile, whose virtual environment they use.
+
+FUZZ_SECONDS ?= 60
+FUZZ_ENGINES ?= both
+ENGINE_TESTS := tests/test_parser.py tests/test_parser_law.py tests/test_parser_properties.py \
+	tests/test_eventing.py
+SANITIZERS = $(shell cc -print-file-name=libasan.so) $(shell cc -print-file-name=libubsan.so)
+
+.PHONY: fuzz asan coverage linear
+
+fuzz: $(STAMP)-dev engine
+	$(RUN) tools/corpus.py seeds
+	@mkdir -p fuzz/found
+	@if $(RUN) -m pip install --quiet atheris >/dev/null 2>&1; then \
+	echo 'atheris, $(FUZZ_ENGINES), $(FUZZ_SECONDS) s'; \
+	$(RUN) fuzz/fuzz.py $(FUZZ_ENGINES) -max_total_time=$(FUZZ_SECONDS) -max_len=1024 -timeout=60 \
+	-artifact_prefix=fuzz/found/ -print_final_stats=1 -verbosity=0 fuzz/found fuzz/seeds; \
+	else echo 'atheris cannot be installed for this Python: the mutation fuzzer alone'; \
+	$(RUN) fuzz/mutate.py --seconds $(FUZZ_SECONDS); fi
+
+# Leaks are not looked for: CPython itself keeps objects to its end; tests/leaking.py counts ours.
+# With malloc for each object the sanitizer sees every octet behind a buffer.
+asan: $(STAMP)-dev
+	$(RUN) tools/variant.py asan
+	LD_PRELOAD='$(SANITIZERS)' PYTHONMALLOC=malloc PYTHONPATH=build/asan \
+	ASAN_OPTIONS=detect_leaks=0:halt_on_error=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
+	$(RUN) -m pytest -q -p no:cacheprovider --timeout 600 -k 'not [py' $(ENGINE_TESTS)
+
+coverage: $(STAMP)-dev
+	$(RUN) -m pip install --quiet coverage
+	$(RUN) tools/variant.py coverage
+	PYTHONPATH=build/coverage $(RUN) -m coverage run --rcfile=tools/coverage.ini -m pytest -q \
+	-p no:cacheprovider --timeout 900 $(ENGINE_TESTS) tests/test_syntax.py tests/test_responding.py
+	$(RUN) -m coverage report --rcfile=tools/coverage.ini -m
+
+linear: $(STAMP)-dev engine
+	$(RUN) tools/linear.py
