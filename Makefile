@@ -27,13 +27,14 @@ INPUTS := pyproject.toml setup.py $(wildcard src/*.pyx src/*.pxi src/*.pxd src/*
 export FASTHIO_BUILD
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint types engine clean
+.PHONY: help demo test lint types docs engine clean
 
 help:
 	@echo "make demo    poll a server that comes along, to see fasthio at work"
 	@echo "make test    run the whole suite, on both engines"
 	@echo "make lint    ruff"
 	@echo "make types   mypy --strict, and the stub of the C engine against the engine"
+	@echo "make docs    the documentation, into site/, warnings being errors"
 	@echo "make clean   remove $(VENV) and all that was built"
 
 demo: $(STAMP)-poll engine
@@ -51,8 +52,12 @@ types: $(STAMP)-dev
 	then echo 'no C engine: its stub is not checked'; \
 	else set -x; $(RUN) -m mypy.stubtest --allowlist tests/stubtest.txt fasthio._parser; fi
 
+docs: $(STAMP)-docs
+	$(RUN) -m sphinx -W --keep-going -q -E -b html docs site
+	@echo "the documentation is in site/index.html"
+
 clean:
-	rm -rf $(VENV) build dist src/*.egg-info src/fasthio/_parser.*.so
+	rm -rf $(VENV) build dist site docs/_generated src/*.egg-info src/fasthio/_parser.*.so
 
 # asked of what is installed, as pip hides what the build says
 engine: $(PACKAGE_STAMP)

@@ -219,8 +219,8 @@ def _events(results: dict[str, Any]) -> list[str]:
         "## Server-sent events",
         "",
         "Microseconds an event, medians. * loses events: the answer depends on where the octets "
-        "were cut, or the line end is not known. hio takes time quadratic in a feed of LF: it is left "
-        "out of the largest.",
+        "were cut, or the line end is not known. hio takes time quadratic in a feed of LF: it is "
+        "left out of the largest.",
         "",
         *_table(["line end", "octets a feed", *names], rows),
     ]

@@ -152,9 +152,7 @@ def test_named_tests_exist() -> None:
 @pytest.mark.parametrize("page", PROSE, ids=[page.name for page in PROSE])
 def test_named_files_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    for name in re.findall(
-        r"`((?:src|tests|docs|bench|fuzz|examples|tools)/[\w./-]*\w/?)`", text
-    ):
+    for name in re.findall(r"`((?:src|tests|docs|bench|fuzz|examples|tools)/[\w./-]*\w/?)`", text):
         if name.startswith("bench/RESULTS"):
             continue  # made by a run of the benchmarks
         assert (ROOT / name).exists(), f"{page.name} names {name}"

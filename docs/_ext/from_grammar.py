@@ -217,9 +217,7 @@ def results() -> str:
     if not RESULTS.exists():
         return "No measurements are recorded in `bench/RESULTS.md` yet.\n"
     text = RESULTS.read_text(encoding="utf-8")
-    # one level down, below the heading of the page
-    text = re.sub(r"^(#+ )", r"#\1", text, flags=re.MULTILINE)
-    text = re.sub(r"^## .*\n", "", text, count=1)
+    text = re.sub(r"^# .*\n", "", text, count=1)  # the page has its own
     return re.sub(r"\]\((?![a-z]+:|#|/)([^)]+)\)", r"](../bench/\1)", text)
 
 

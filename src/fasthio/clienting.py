@@ -572,7 +572,12 @@ class ClientDoer(doing.Doer):  # type: ignore[misc]  # hio has no types
     """
 
     def __init__(self, client: Any, **kwa: Any) -> None:
-        """Take the client; wind it where there is a tymist already."""
+        """Take the client; wind it where there is a tymist already.
+
+        Args:
+            client: what has `wind`, `reopen`, `service` and `close`.
+            kwa: as for hio's Doer.
+        """
         super().__init__(**kwa)
         self.client = client
         if self.tymth:

@@ -20,7 +20,15 @@ _encode_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def check_items(items: object, argument: str) -> None:
-    """Refuse what has no items (hio: D16)."""
+    """Refuse what has no items.
+
+    Args:
+        items: what should be a mapping.
+        argument: name of the argument it came as.
+    Raises:
+        ValueError: it is none.
+    hio: D16.
+    """
     if not hasattr(items, "items"):
         raise ValueError(f"{argument} must be a mapping, not {type(items).__name__}")
 

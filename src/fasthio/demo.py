@@ -93,6 +93,7 @@ class DemoServer(ThreadingHTTPServer):
 
     daemon_threads = True
     block_on_close = False
+    request_queue_size = 128  # clients that connect at the same time
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Report what goes wrong in a handler, but not that its client left early."""

@@ -40,6 +40,11 @@ def sink_of(sink: Any) -> Callable[[bytes], Any]:
 class Drain:
     """Lead a body away while it comes.
 
+    Args:
+        sink: what octets are given to; None to keep them in `body`.
+        decoder: of the content coding; None where there is none.
+        limit: octets that may come out; None for a bound on the ratio, where
+            they are decoded, and for none where they are not.
     Attributes:
         body: what was not given to a sink.
         received: octets taken so far.

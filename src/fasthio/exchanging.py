@@ -140,7 +140,12 @@ def closes(headers: Any) -> bool:
 
 
 def retarget(octets: bytes | bytearray, target: str) -> bytes:
-    """Put another request target into a request that is built (RFC 9112 3)."""
+    """Put another request target into a request that is built (RFC 9112 3).
+
+    Args:
+        octets: the request.
+        target: the target, encoded.
+    """
     line, _, rest = bytes(octets).partition(b"\r\n")
     method, _, tail = line.partition(b" ")
     version = tail.rpartition(b" ")[2]

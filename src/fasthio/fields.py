@@ -42,6 +42,9 @@ def field_name(name: str | bytes) -> bytes:
 def field_value(name: bytes, value: object) -> bytes:
     """Make the octets of a field value: text as Latin-1, an int in digits.
 
+    Args:
+        name: of the field, for the text of an error.
+        value: str, int or octets.
     Raises:
         ValueError: another type, a character beyond Latin-1, or a control octet
             but HTAB (RFC 9110 5.5).

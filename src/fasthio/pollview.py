@@ -394,7 +394,15 @@ def make_view(
     count: int | None = None,
     duration: float | None = None,
 ) -> View:
-    """Choose the live table for a terminal where rich is installed, else plain lines."""
+    """Choose the live table for a terminal where rich is installed, else plain lines.
+
+    Args:
+        stream: where it is shown.
+        totals: what it shows.
+        poller: whose state is shown, too.
+        count: polls there will be in all; None where that is not known.
+        duration: seconds it will take in all; None where that is not known.
+    """
     if not stream.isatty():
         return Lines(stream)
     try:

@@ -56,7 +56,7 @@ class Target(NamedTuple):
     origin_form: str  # what the request line bears (RFC 9112 3.2.1)
 
     def same_origin(self, scheme: str, hostname: str, port: int) -> bool:
-        """Tell whether this is the origin named (RFC 9110 4.3.1)."""
+        """Tell whether this is the origin of `scheme`, `hostname` and `port` (RFC 9110 4.3.1)."""
         return (self.scheme, self.hostname.lower(), self.port) == (scheme, hostname.lower(), port)
 
 
