@@ -12,6 +12,8 @@ cdef class HeadParser:
     cdef readonly long long consumed
     cdef readonly object error
     cdef object _asked            # method as it was given, so that the same again costs nothing
+    cdef bint _bodiless        # HEAD
+    cdef bint _tunnel          # CONNECT
     cdef object _copy
     cdef object _add
     cdef int _state
@@ -66,6 +68,8 @@ cdef class HeadParser:
         if method is not self._asked:
             self._asked = method
             self.method = method.upper()
+            self._bodiless = self.method == "HEAD"
+            self._tunnel = self.method == "CONNECT"
         self.version = None
         self.status = None
         self.reason = None

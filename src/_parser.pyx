@@ -259,8 +259,8 @@ cdef class ResponseParser(HeadParser):
             self._code < 200
             or self._code == 204
             or self._code == 304
-            or self.method == "HEAD"
-            or (self.method == "CONNECT" and self._code < 300)
+            or self._bodiless
+            or (self._tunnel and self._code < 300)
         ):
             framing = NO_BODY
         elif self._codings is not None:

@@ -673,6 +673,23 @@ def test_redirect_of_the_programs_own_making(cls: Any) -> None:
         assert away.requests[0].startswith(b"GET /next HTTP/1.1\r\n")
 
 
+@pytest.mark.parametrize("closing", [True, False], ids=["closes", "goes on to listen"])
+def test_next_request_after_a_response_that_said_close(closing: bool) -> None:
+    """Witnesses say close with each response and yet serve on; no `reconnectable` is set."""
+    last = [CLOSE] if closing else []
+    close = answer(b"ok", Connection="close")
+    with Server([Request(), close, *last], [Request(), OK]) as server, Loop(server) as loop:
+        client = loop.client(Client, server)
+        client.reopen()
+        client.request(path="/1")
+        loop.run(client, until=lambda: client.responses, rounds=60)
+        loop.rounds(5, client)
+        client.request(method="POST", path="/2", body=b"x")
+        loop.run(client, until=lambda: len(client.responses) == 2, rounds=60)
+        assert [each["status"] for each in client.responses] == [200, 200]
+        assert not any(each["errored"] for each in client.responses)
+
+
 def ended_between(cls: Any, **kwa: Any) -> list[Any]:
     """Give `respondent.ended` after each service between one response and the next."""
     with Server([Request(), OK, Request(), Wait(4), OK]) as server, Loop(server) as loop:

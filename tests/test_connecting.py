@@ -236,7 +236,19 @@ def test_timer_without_a_tymist() -> None:
     tymist = tyming.Tymist(tyme=5.0)
     connector.wind(tymist.tymen())
     assert connector.tyme == 5.0
-    assert connector.tymer.remaining == 1000.0
+    assert connector.tymer.remaining == pytest.approx(1000.0)
+
+
+def test_timer_runs_from_the_beginning() -> None:
+    """As in hio: by the time a connection is cut, the time to reopen may have come."""
+    tymist = tyming.Tymist(tyme=5.0)
+    made = Connector(host="127.0.0.1", port=9, tymeout=2.0, tymth=tymist.tymen())
+    wound = Connector(host="127.0.0.1", port=9, tymeout=2.0)
+    wound.wind(tymist.tymen())
+    tymist.tick(3.0)
+    assert made.tymer.expired
+    assert wound.tymer.expired
+    assert made.tymer.duration == wound.tymer.duration == 2.0
 
 
 def test_timer_is_of_the_tymist() -> None:

@@ -412,7 +412,11 @@ class Carrier(Linker):
         elif closes(self.requester.headers):
             self._over = "own"
         elif not getattr(respondent, "reusable", respondent.persisted):
-            self._over = "peer"
+            # the server has said so, whether it closes or, as hio's, goes on to listen:
+            # hio sends the next request on it (RFC 9112 9.6), a new connection serves as well
+            engine = getattr(respondent, "engine", None)
+            ended_by_close = connector.cutoff if engine is None else engine.framing == "close"
+            self._over = "peer" if ended_by_close else "own"
         self._leftover = bool(connector.txbs)
 
     def _response(self, respondent: Any) -> dict[str, Any]:

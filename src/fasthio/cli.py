@@ -114,9 +114,7 @@ def _make_parser() -> argparse.ArgumentParser:
     watch.add_argument("url", metavar="URL", type=_url, help="http:// or https:// URL")
     watch.add_argument("--last-event-id", metavar="ID", help="go on after the event of this id")
     watch.add_argument("--count", type=_positive, metavar="N", help="stop after so many events")
-    watch.add_argument(
-        "--timeout", type=_duration, metavar="S", help="stop after so many seconds"
-    )
+    watch.add_argument("--timeout", type=_duration, metavar="S", help="stop after so many seconds")
     watch.add_argument(
         "--idle",
         type=_duration,

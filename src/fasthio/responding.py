@@ -332,7 +332,7 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
         elif not (self.closed or engine.done or (self.evented and self.body)):
             return  # without `msg`: all or some was received in place
         try:
-            before = engine.consumed
+            before, count = engine.consumed, 0
             try:
                 count = engine.parse(msg, bool(self.closed))
             except ParseError:
