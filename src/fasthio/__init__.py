@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .eventing import EventSource
     from .grammar import LIMITS, Limits
     from .installing import install, installed, uninstall
+    from .polling import Poller, PollerDoer, PollResult, ReadyDoist, Target, TargetSpec, poll
 
 __version__ = "0.1.0"
 
@@ -38,16 +39,23 @@ __all__ = [
     "EventSource",
     "Limits",
     "ParseError",
+    "PollResult",
+    "Poller",
+    "PollerDoer",
+    "ReadyDoist",
     "Reason",
     "Requester",
     "Respondent",
     "Response",
     "ResponseParser",
+    "Target",
+    "TargetSpec",
     "__version__",
     "backendRequest",
     "install",
     "installed",
     "openClient",
+    "poll",
     "uninstall",
 ]
 
@@ -71,6 +79,13 @@ _HOMES = {
     "install": "installing",
     "installed": "installing",
     "uninstall": "installing",
+    "PollResult": "polling",
+    "Poller": "polling",
+    "PollerDoer": "polling",
+    "ReadyDoist": "polling",
+    "Target": "polling",
+    "TargetSpec": "polling",
+    "poll": "polling",
 }
 
 #: Modules that are attributes of the package as soon as it is imported.

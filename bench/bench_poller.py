@@ -1,0 +1,352 @@
+"""What polling costs: beside hio in one loop, and beside other clients with equal work.
+
+    python bench/bench_poller.py [--parts idle active doist peers] [--rounds N]
+
+Needs nginx, started here on a free loopback port; peers that are not installed are
+left out and named. Prints Markdown. CPU is processor time of this process alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import importlib.util
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from hio.base import doing  # noqa: E402
+from hio.core.http import clienting as hio_clienting  # noqa: E402
+
+from bench import machine, poller_peers, serving  # noqa: E402
+from fasthio.clienting import Client, ClientDoer  # noqa: E402
+from fasthio.polling import Poller, PollerDoer, ReadyDoist  # noqa: E402
+
+PARTS = ("idle", "active", "doist", "peers")
+PATH = poller_peers.PATH
+#: Package that each peer needs.
+NEEDS = {"aiohttp": "aiohttp", "httpx": "httpx", "pycurl": "pycurl"}
+#: Connections beyond which a peer takes too long to be of use.
+SLOW = {"httpx": 100, "hio": 1_000}
+
+_CONFIG = """
+daemon off;
+master_process off;
+worker_processes 1;
+worker_rlimit_nofile {files};
+pid {base}/nginx.pid;
+error_log {base}/error.log warn;
+events {{ worker_connections {files}; }}
+http {{
+    access_log off;
+    keepalive_requests 1000000000;
+    keepalive_timeout 1h;
+    client_body_temp_path {base}/body;
+    proxy_temp_path {base}/proxy;
+    fastcgi_temp_path {base}/fastcgi;
+    uwsgi_temp_path {base}/uwsgi;
+    scgi_temp_path {base}/scgi;
+    server {{
+        listen 127.0.0.1:{port} backlog=4096;
+        location = /small {{
+            default_type application/json;
+            add_header Cache-Control "no-cache, no-store";
+            add_header ETag '"$request_id"';
+            add_header X-Request-Id $request_id;
+            return 200 '{small}';
+        }}
+    }}
+}}
+"""
+
+
+@contextmanager
+def serve() -> Iterator[int]:
+    """Run nginx with room for many connections; gives its port.
+
+    Raises:
+        RuntimeError: nginx is not there or does not come up.
+    """
+    nginx = serving.find_nginx()
+    if nginx is None:
+        raise RuntimeError("nginx is not installed (Debian: apt install nginx-light)")
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    small = json.dumps({"ok": True, "items": [f"{item:08d}" for item in range(25)]})
+    with tempfile.TemporaryDirectory(prefix="fasthio-bench-") as base:
+        for _ in range(5):
+            port = serving._free_port()
+            config = Path(base, "nginx.conf")
+            config.write_text(_CONFIG.format(base=base, port=port, small=small, files=files))
+            command = [nginx, "-c", str(config), "-p", base, "-e", f"{base}/error.log"]
+            process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+            try:
+                until = time.monotonic() + 10.0
+                while process.poll() is None and time.monotonic() < until:
+                    if serving._answers(port):
+                        yield port
+                        return
+                    time.sleep(0.02)
+            finally:
+                process.terminate()
+                process.wait(10)
+        raise RuntimeError(f"nginx does not come up: {Path(base, 'error.log').read_text()[-300:]}")
+
+
+# this process: fasthio and hio in turn ----------------------------------------
+
+
+def connected_poller(port: int, count: int) -> Poller:
+    """Make a poller whose targets have their connections and are not due for long."""
+    poller = Poller(openings=2_000.0, concurrency=count, backlog=count * 2 + 8)
+    for number in range(count):
+        poller.add(f"http://127.0.0.1:{port}{PATH}", every=1e6, label=str(number), timeout=60.0)
+    came = 0
+    while came < count:
+        poller.service()
+        while poller.results:
+            assert poller.results.popleft().ok
+            came += 1
+        poller.wait(1.0)
+    assert poller.connections == count
+    return poller
+
+
+def connected_clients(port: int, count: int) -> list[Any]:
+    """Make hio's clients, connected."""
+    clients = []
+    for number in range(count):
+        client = hio_clienting.Client(hostname="127.0.0.1", port=port, path=PATH)
+        client.reopen()
+        clients.append(client)
+        if number % 100 == 99 or number == count - 1:
+            while not all(each.connector.connected for each in clients[-100:]):
+                for each in clients[-100:]:
+                    each.service()
+    return clients
+
+
+def cpu_of(call: Callable[[], Any], times: int) -> float:
+    """Give the processor time of a call in microseconds."""
+    before = time.process_time()
+    for _ in range(times):
+        call()
+    return (time.process_time() - before) / times * 1e6
+
+
+def bench_idle(port: int, rounds: int) -> Iterator[str]:
+    """Measure one service of many idle connections."""
+    yield "### One service, nothing to do"
+    yield ""
+    yield "| idle connections | hio, all clients | fasthio Poller | ratio |"
+    yield "| --- | --- | --- | --- |"
+    for count in (100, 1_000, 5_000):
+        poller, clients = connected_poller(port, count), connected_clients(port, count)
+
+        def sweep(clients: list[Any] = clients) -> None:
+            for client in clients:
+                client.service()
+
+        ours, theirs = [], []
+        for _ in range(rounds):
+            ours.append(cpu_of(poller.service, 10_000))
+            theirs.append(cpu_of(sweep, max(1, 5_000 // count)))
+        one, two = statistics.median(theirs), statistics.median(ours)
+        yield f"| {count:,} | {one:,.0f} us | {two:.2f} us | {one / two:,.0f}x |"
+        poller.close()
+        for client in clients:
+            client.close()
+    yield ""
+
+
+def poll_active(poller: Poller, requests: int) -> float:
+    """Let active targets go round; CPU microseconds a request."""
+    results = poller.results
+    came = 0
+    before = time.process_time()
+    while came < requests:
+        poller.service()
+        while results:
+            assert results.popleft().ok
+            came += 1
+        poller.wait(1.0)
+    return (time.process_time() - before) / came * 1e6
+
+
+def sweep_active(clients: list[Any], active: list[Any], requests: int) -> float:
+    """Let active clients go round, all serviced; CPU microseconds a request."""
+    came = 0
+    before = time.process_time()
+    for client in active:
+        client.request(method="GET", path=PATH)
+    while came < requests:
+        for client in clients:
+            client.service()
+        for client in active:
+            if client.responses:
+                assert client.responses.popleft()["status"] == 200
+                came += 1
+                client.request(method="GET", path=PATH)
+    spent = (time.process_time() - before) / came * 1e6
+    while any(client.requests or client.waited for client in active):
+        for client in clients:
+            client.service()
+    for client in active:
+        client.responses.clear()
+    return spent
+
+
+def bench_active(port: int, rounds: int) -> Iterator[str]:
+    """Measure requests over a part of the connections, and over all."""
+    count = 3_000
+    yield f"### CPU a request, {count:,} connections open"
+    yield ""
+    yield "| active | hio | fasthio Poller | ratio |"
+    yield "| --- | --- | --- | --- |"
+    clients = connected_clients(port, count)
+    for active in (count // 100, count):
+        poller = connected_poller(port, count)
+        for target in list(poller)[:active]:
+            poller.remove(target)
+            poller.add(target.url, every=0.0, label=target.label, timeout=60.0)
+        poll_active(poller, active * 2)  # they are connected again
+        ours, theirs = [], []
+        requests = max(active, 300)
+        for _ in range(rounds):
+            ours.append(poll_active(poller, requests * 3))
+            theirs.append(sweep_active(clients, clients[:active], requests))
+        one, two = statistics.median(theirs), statistics.median(ours)
+        yield f"| {active:,} | {one:,.0f} us | {two:.1f} us | {one / two:.1f}x |"
+        poller.close()
+    for client in clients:
+        client.close()
+    yield ""
+
+
+class Asker(doing.Doer):  # type: ignore[misc]
+    """Send a request, wait for its response, note how long that took."""
+
+    def __init__(self, client: Any, many: int) -> None:
+        super().__init__()
+        self.client = client
+        self.many = many
+        self.took: list[float] = []
+        self.sent = 0.0
+
+    def recur(self, tyme: float) -> bool:
+        """Look for the response."""
+        if self.client.responses:
+            self.took.append(time.perf_counter() - self.sent)
+            self.client.responses.popleft()
+            self.sent = 0.0
+            if len(self.took) == self.many:
+                raise KeyboardInterrupt  # ends the Doist in order
+        if not self.sent:
+            self.sent = time.perf_counter()
+            self.client.request(method="GET", path=PATH)
+            self.client.service()
+        return False
+
+
+def bench_doist(port: int) -> Iterator[str]:
+    """Measure from request to response in a real-time Doist."""
+    yield "### Request to response in a real-time Doist, one connection"
+    yield ""
+    yield "| | median | 99 % |"
+    yield "| --- | --- | --- |"
+    rows: list[tuple[str, list[float]]] = []
+    for name, cls, doer, doist, many in (
+        ("hio Client, Doist", hio_clienting.Client, hio_clienting.ClientDoer, doing.Doist, 60),
+        ("fasthio Client, hio's Doist", Client, ClientDoer, doing.Doist, 60),
+        ("fasthio Client, ReadyDoist", Client, ClientDoer, ReadyDoist, 3_000),
+    ):
+        client = cls(hostname="127.0.0.1", port=port, path=PATH)
+        asker = Asker(client, many)
+        doist(real=True, doers=[doer(client=client), asker]).do()
+        rows.append((name, asker.took[5:]))
+    took: list[float] = []
+    poller = Poller(on_result=lambda result: took.append(result.latency.total))
+    poller.add(f"http://127.0.0.1:{port}{PATH}", every=0.0, count=3_000)
+    ReadyDoist(real=True, doers=[PollerDoer(poller)]).do()
+    rows.append(("fasthio Poller, ReadyDoist", took[5:]))
+    for name, times in rows:
+        times.sort()
+        high = times[int(len(times) * 0.99)]
+        yield f"| {name} | {statistics.median(times) * 1e6:,.0f} us | {high * 1e6:,.0f} us |"
+    yield ""
+
+
+# peers, each in a process of its own -----------------------------------------
+
+
+def bench_peers(port: int, rounds: int) -> Iterator[str]:
+    """Measure all peers at several numbers of connections."""
+    missing = [name for name, need in NEEDS.items() if importlib.util.find_spec(need) is None]
+    for connections in (1, 100, 1_000, 5_000):
+        requests = max(2_000, connections * 2)
+        found: dict[str, list[dict[str, Any]]] = {}
+        for _ in range(rounds):
+            for name in poller_peers.PEERS:
+                if name in missing or connections > SLOW.get(name, 1 << 30):
+                    continue
+                command = [sys.executable, str(HERE / "poller_peers.py"), name]
+                command += [str(port), str(connections), str(requests)]
+                done = subprocess.run(
+                    command, capture_output=True, text=True, timeout=600, check=False
+                )
+                if done.returncode:
+                    print(f"{name} at {connections}: {done.stderr[-300:]}", file=sys.stderr)
+                    continue
+                found.setdefault(name, []).append(json.loads(done.stdout))
+        yield f"### {connections:,} connections, all busy"
+        yield ""
+        yield "| | requests/s | requests/CPU s | CPU a request | memory a connection |"
+        yield "| --- | --- | --- | --- | --- |"
+        for name, runs in found.items():
+            cpu = statistics.median(run["cpu_us"] for run in runs)
+            rate = statistics.median(run["per_second"] for run in runs)
+            kib = statistics.median(run["kib_each"] for run in runs)
+            each = f"{kib:.1f} KiB" if connections >= 100 else ""
+            yield f"| {name} | {rate:,.0f} | {1e6 / cpu:,.0f} | {cpu:.0f} us | {each} |"
+        yield ""
+    if missing:
+        yield f"Not installed: {', '.join(missing)}."
+        yield ""
+
+
+def main() -> None:
+    """Run the parts asked for."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    options.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    options.add_argument("--rounds", type=int, default=5, help="rounds of each measurement")
+    given = options.parse_args()
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    with serve() as port:
+        if __name__ == "__main__":
+            print("Measured on:", "; ".join(str(value) for value in machine.describe().values()))
+            print()
+        parts: dict[str, Callable[[], Iterator[str]]] = {
+            "idle": lambda: bench_idle(port, given.rounds),
+            "active": lambda: bench_active(port, given.rounds),
+            "doist": lambda: bench_doist(port),
+            "peers": lambda: bench_peers(port, max(1, given.rounds // 2)),
+        }
+        for part in given.parts:
+            for line in parts[part]():
+                print(line, flush=True)
+            gc.collect()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,339 @@
+"""How a poll is made: its request sent, its socket served, its answer judged, its time watched."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from .dispatching import Dispatcher
+from .exchanging import IDEMPOTENT
+from .judging import judge, may_retry, may_retry_status
+from .lines import Line, key_of, make_client, poll_limits
+from .results import Latency, PollResult
+from .scheduling import FOREVER
+from .waiting import READ
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+    from .grammar import Limits
+    from .lines import Flight
+    from .targets import Target
+    from .waiting import Readiness, Waker
+
+__all__ = ["Attempter"]
+
+#: Sockets that are handled before the budget is looked at again.
+BATCH: Final = 64
+#: Codes of errors that a kept connection fails with when the server had closed it.
+STALE: Final = frozenset(("closed", "reset", "closed-before-start"))
+#: Seconds to the first retry within a poll, and at most to a further one.
+RETRY_FIRST: Final = 0.1
+RETRY_MOST: Final = 2.0
+
+
+class Attempter(Dispatcher):
+    """Make polls over lines."""
+
+    wakes: int
+    _limits: Limits | None
+    _context: SSLContext | None
+    _budget: float
+    _shared: bool
+    _waker: Waker | None
+
+    # sockets
+
+    def _handle(self, readiness: Readiness, events: list[tuple[int, int]]) -> None:
+        """Handle ready sockets until there are no more, or the budget is used up."""
+        lines = self._lines.by_fd
+        clock = self._clock
+        until = 0.0
+        while events:
+            now = clock()
+            if not until:
+                until = now + self._budget
+            for fd, _ in events:
+                line = lines.get(fd)
+                if line is None:
+                    self._wakened()
+                elif line.flight is None:
+                    # closed by the server, or octets that nobody asked for (RFC 9112 6.3)
+                    self._lines.hang_up(line)
+                else:
+                    self._serve(line, line.flight, now)
+            self.wakes += len(events)
+            if len(events) < BATCH or clock() >= until:
+                return
+            events = readiness.poll(0.0, BATCH)
+
+    def _wakened(self) -> None:
+        """Take note of a call of `wake`, or of a socket that was closed a moment ago."""
+        if self._waker is not None:
+            self._waker.clear()
+        self._stirred = True
+
+    def _handle_again(self) -> None:
+        """Go on with lines that stopped at their bound with octets left."""
+        again, self._lines.again = self._lines.again, []
+        for line in again:
+            if line.flight is not None:
+                self._serve(line, line.flight, self._clock())
+
+    def _serve(self, line: Line, flight: Flight, now: float) -> None:
+        """Let the client of a line do what there is to do.
+
+        Args:
+            line: to be served.
+            flight: the poll it carries.
+            now: clock at which its socket was ready.
+        """
+        client = line.client
+        connector = client.connector
+        if flight.answering and connector.connected and not connector.txbs:
+            client.serviceResponse()  # all that is left to do
+        else:
+            client.service()
+        if client.responses:
+            self._answered(line, flight, client.responses.popleft(), now)
+            return
+        connector = client.connector
+        if connector.connected:
+            flight.answering = True
+            if flight.fresh and flight.connected is None:
+                flight.connected = now
+                flight.connect_by = FOREVER
+            if flight.first is None and client.respondent.started:
+                flight.first = now
+            if client.secured and line.pending():
+                self._lines.again.append(line)
+            if line.mask == READ and connector.cs is line.cs and not connector.txbs:
+                return  # watched for just that
+        elif connector.refusals:
+            fault = connector.fault
+            text = str(fault) if fault is not None else "no address takes connections"
+            self._failed(flight, "refused", text, now)
+            return
+        self._lines.watch(line)
+
+    # attempts
+
+    def _attempt(self, flight: Flight, now: float) -> None:
+        """Send a poll's request, on a kept connection or on a new one."""
+        target = flight.target
+        flight.attempts += 1
+        flight.retry_at = flight.connect_by = FOREVER
+        flight.connected = flight.first = None
+        flight.answering = False
+        clock = self._clock()
+        line = self._lines.take(target)
+        try:
+            if line is None:
+                line = self._make_line(target, now)
+            flight.fresh = line.cs is None
+            if flight.fresh:
+                self._lines.make_room()
+                line.client.reopen()
+        except OSError as error:  # the system has no socket left
+            if line is not None:
+                self._lines.discard(line)
+            self._failed(flight, "socket", str(error), clock)
+            return
+        if not self._shared:
+            target._line = line
+        line.flight = flight
+        flight.line = line
+        wake = flight.deadline
+        if flight.fresh and target.spec.connect_timeout is not None:
+            flight.connect_by = now + target.spec.connect_timeout
+            wake = min(wake, flight.connect_by)
+        if target._timer is None or target._timer[0] > wake:
+            self._arm(target, wake)
+        line.send(target)
+        self._serve(line, flight, clock)
+
+    def _make_line(self, target: Target, now: float) -> Line:
+        """Make a line for a target, not opened yet; OSError where that cannot be."""
+        addresses = self._addresses(target, now)
+        if not addresses:
+            raise OSError("the address of the host is not known any more")
+        limits = poll_limits(self._limits, target.spec.max_body)
+        client = make_client(target.origin, addresses, limits, self._now, self._context)
+        return Line(client, key_of(target))
+
+    def _ring(self, flight: Flight, now: float) -> None:
+        """See what is to be done about a poll whose timer has rung."""
+        if now < flight.wake:
+            self._arm(flight.target, flight.wake)
+        elif now >= flight.deadline:
+            self._expire(flight)
+        elif now >= flight.retry_at:
+            self._attempt(flight, now)
+        else:
+            limit = flight.target.spec.connect_timeout or 0.0
+            text = f"no connection within {limit:g} s"
+            self._failed(flight, "timeout-connect", text, self._clock(), "timeout")
+
+    # how attempts end
+
+    def _answered(self, line: Line, flight: Flight, response: dict[str, Any], now: float) -> None:
+        """See what a response, or the error in its place, means for the poll."""
+        client = line.client
+        connector = client.connector
+        clock = self._clock()
+        errored = response["errored"]
+        if flight.fresh and flight.connected is None and connector.connected:
+            flight.connected = now
+        if errored and response["status"] is None:
+            error = response["error"]
+            code = getattr(error, "code", "") or "malformed"
+            self._failed(flight, code, str(error), clock)
+            return
+        if flight.first is None:
+            flight.first = now
+        spec = flight.target.spec
+        redirects = len(response["redirects"]) if "redirects" in response else 0
+        events: tuple[Any, ...] = ()
+        if client.events:
+            events = tuple(client.events)
+            client.events.clear()
+        if errored or connector is not line.connector:
+            self._lines.discard(line)
+        else:
+            if redirects:
+                line.undress()
+            line.flight = flight.line = None
+            if client.respondent.reusable and not connector.cutoff and not connector.txbs:
+                self._lines.keep(line)
+            else:
+                self._lines.hang_up(line)  # its client is opened again for the next poll
+        if (
+            spec.retries
+            and may_retry_status(spec, flight.attempts, response)
+            and self._again(flight)
+        ):
+            return
+        if not errored:
+            self._finish(
+                flight, "ok", clock=clock, response=response, events=events, redirects=redirects
+            )
+            return
+        error = response["error"]
+        code = getattr(error, "code", "") or "malformed"
+        if may_retry(spec, flight.attempts, code) and self._again(flight):
+            return
+        self._finish(
+            flight,
+            "error",
+            code,
+            clock=clock,
+            error=str(error),
+            response=response,
+            events=events,
+            redirects=redirects,
+        )
+
+    def _failed(
+        self, flight: Flight, code: str, error: str, clock: float, outcome: str = "error"
+    ) -> None:
+        """End an attempt that got no response; the poll goes on where it may be tried again."""
+        spec = flight.target.spec
+        if flight.line is not None:
+            self._lines.discard(flight.line)
+        if (
+            code in STALE
+            and not (flight.fresh or flight.again)
+            and (code == "closed" or spec.method in IDEMPOTENT)
+        ):
+            # the server has closed a kept connection as it may: not the backend's failure
+            flight.again = True
+            flight.attempts -= 1
+            self._attempt(flight, self._now())
+        elif not (may_retry(spec, flight.attempts, code) and self._again(flight)):
+            self._finish(flight, outcome, code, clock=clock, error=error)
+
+    def _again(self, flight: Flight) -> bool:
+        """Arrange for another attempt a while from now, unless the poll's time is over then."""
+        at = self._now() + min(RETRY_MOST, RETRY_FIRST * 2.0 ** (flight.attempts - 1))
+        if at >= flight.deadline:
+            return False
+        flight.retry_at = at
+        flight.connect_by = FOREVER
+        self._arm(flight.target, flight.wake)
+        return True
+
+    def _expire(self, flight: Flight) -> None:
+        """End a poll that has taken too long."""
+        line = flight.line
+        reason, octets = "timeout-total", 0
+        if line is not None:
+            respondent = line.client.respondent
+            if not line.client.connector.connected:
+                reason = "timeout-connect"
+            elif flight.first is None:
+                reason = "timeout-first"
+            elif respondent.headed:
+                octets = len(respondent.body)
+            self._lines.discard(line)
+        text = f"no whole response within {flight.target.spec.timeout:g} s"
+        self._finish(flight, "timeout", reason, clock=self._clock(), error=text, octets=octets)
+
+    def _cancel(self, flight: Flight, reason: str) -> None:
+        """End a poll before its time."""
+        if flight.line is not None:
+            self._lines.discard(flight.line)
+        self._finish(flight, "cancelled", reason, clock=self._clock())
+
+    def _unreached(self, target: Target, outcome: str, reason: str, error: str, now: float) -> None:
+        """End a poll that got no further than the look-up of its host."""
+        flight = self._take_off(target, now)
+        self._finish(flight, outcome, reason, clock=self._clock(), error=error)
+
+    def _finish(
+        self,
+        flight: Flight,
+        outcome: str,
+        reason: str = "",
+        *,
+        clock: float,
+        error: str = "",
+        response: dict[str, Any] | None = None,
+        events: tuple[Any, ...] = (),
+        redirects: int = 0,
+        octets: int = 0,
+    ) -> None:
+        """End a poll with its result; what comes after it is scheduled."""
+        target = flight.target
+        began = flight.began
+        connected, first = flight.connected, flight.first
+        result = PollResult(
+            target, outcome, due=flight.due, number=flight.number, started=flight.started
+        )
+        result.reason = reason
+        result.error = error
+        result.attempts = flight.attempts
+        result.latency = Latency(
+            None if connected is None else connected - began,
+            None if first is None else first - began,
+            clock - began,
+        )
+        result.events = events
+        result.redirects = redirects
+        result.octets = octets
+        if response is not None:
+            if outcome == "ok":
+                judge(target, result, response)
+            else:
+                result.status = response["status"]
+                result.headers = response["headers"]
+                result.body = response["body"]
+                result.octets = len(result.body)
+        target._flight = None
+        self._flying -= 1
+        if flight.admitted:
+            self._admission.leave(target.origin, flight.suspect)
+        if self._owed or self.stalled or self._admission.queued:
+            self._stirred = True
+        self.results.append(result)
+        self.counts[result.outcome] += 1
+        self._came += 1
+        self._pursue(flight, result)

@@ -1,0 +1,348 @@
+"""Connections of the poller: Clients, what the selector knows of them, the polls they carry."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from contextlib import suppress
+from ssl import SSLSocket
+from typing import TYPE_CHECKING, Any, Final
+
+from hio.help import Hict
+
+from .clienting import Client
+from .grammar import LIMITS, Limits
+from .responding import Respondent
+from .waiting import READ, WRITE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from ssl import SSLContext
+
+    from .resolving import Address
+    from .targets import Origin, Target
+    from .waiting import Readiness
+
+__all__ = ["Flight", "Key", "Line", "Lines", "key_of", "make_client", "poll_limits"]
+
+#: Events of one poll that are kept at most.
+EVENTS: Final = 10_000
+
+#: What lines must have in common to be shared: origin, octets of a body at most.
+Key = tuple["Origin", int]
+
+
+def key_of(target: Target) -> Key:
+    """Give what another target must have in common with this one to share its lines."""
+    return target.origin, target.spec.max_body
+
+
+class Flight:
+    """One poll under way."""
+
+    __slots__ = (
+        "admitted",
+        "again",
+        "answering",
+        "attempts",
+        "began",
+        "connect_by",
+        "connected",
+        "deadline",
+        "due",
+        "first",
+        "fresh",
+        "line",
+        "number",
+        "retry_at",
+        "started",
+        "suspect",
+        "target",
+    )
+
+    def __init__(self, target: Target, number: int, due: float) -> None:
+        self.target = target
+        self.number = number
+        self.due = due
+        self.line: Line | None = None
+        self.admitted = False  # it holds a place
+        self.suspect = False  # as it was let in
+        self.attempts = 0
+        self.again = False  # a kept connection turned out to be closed: sent again
+        self.fresh = False  # on a connection of its own making
+        self.answering = False  # the request has gone out, its answer is waited for
+        # by the wall and by the clock, in seconds
+        self.started = 0.0
+        self.began = 0.0
+        self.connected: float | None = None
+        self.first: float | None = None
+        # in tyme
+        self.deadline = math.inf
+        self.connect_by = math.inf
+        self.retry_at = math.inf
+
+    @property
+    def wake(self) -> float:
+        """Tyme at which something is to be done about it, whatever the socket."""
+        return min(self.deadline, self.connect_by, self.retry_at)
+
+
+class Line:
+    """A client, and what the selector watches of it.
+
+    Attributes:
+        client: the client.
+        key: what other targets must have in common with it to share it.
+        connector: its own connector; after a redirect elsewhere the client has another.
+        flight: the poll it carries; None while it is idle.
+        cs: socket that is watched; None for none.
+        fd: its descriptor; -1 for none.
+        mask: what it is watched for.
+    """
+
+    __slots__ = ("_dressed", "_fields", "client", "connector", "cs", "fd", "flight", "key", "mask")
+
+    def __init__(self, client: Client, key: Key) -> None:
+        self.client = client
+        self.connector = client.connector
+        self.key = key
+        self.flight: Flight | None = None
+        self.cs: Any = None
+        self.fd = -1
+        self.mask = 0
+        self._dressed: Target | None = None  # target that the requester is set up for
+        self._fields: Any = None  # and the fields it is set up with
+
+    def send(self, target: Target) -> None:
+        """Queue the request of a target; `client.service` sends it."""
+        fields = target.spec.headers if target.kept is None else request_fields(target)
+        client = self.client
+        if self._dressed is not target or self._fields != fields:
+            spec = target.spec
+            client.requester.reinit(
+                method=spec.method,
+                path="/",
+                qargs={},
+                fragment="",
+                headers=Hict(fields),
+                body=spec.body,
+                target=target._path,
+            )
+            client.respondent.redirectable = spec.redirects
+            self._dressed = target
+            self._fields = fields
+        client.requests.append({})  # with nothing in it, the requester is sent as it is
+
+    def undress(self) -> None:
+        """Forget what the requester is set up for: a redirect has changed it."""
+        self._dressed = None
+
+    def wants(self) -> int:
+        """Tell what the selector must watch the socket for; 0 for nothing."""
+        connector = self.client.connector
+        if connector.cs is None or connector.cutoff:
+            return 0
+        if not connector.accepted:
+            return WRITE
+        if connector.connected and connector.txbs:
+            return READ | WRITE
+        return READ  # in a TLS handshake too: it is the server's turn then
+
+    def pending(self) -> bool:
+        """Tell whether there is more to be received that the selector will not tell of."""
+        cs = self.client.connector.cs
+        return isinstance(cs, SSLSocket) and cs.pending() > 0  # decrypted already
+
+
+class Lines:
+    """All lines: which socket belongs to which, and which are idle.
+
+    Attributes:
+        most: connections open at once at most.
+        by_fd: lines that are watched, by descriptor.
+        again: lines with more to be received that the selector will not tell of.
+    """
+
+    def __init__(self, most: int, *, shared: bool) -> None:
+        """Start with none.
+
+        Args:
+            most: connections open at once at most.
+            shared: True where targets with the same key share lines.
+        """
+        self.most = most
+        self.by_fd: dict[int, Line] = {}
+        self.again: list[Line] = []
+        self._shared = shared
+        self._idle: OrderedDict[Line, None] = OrderedDict()  # longest idle first
+        self._pool: dict[Key, list[Line]] = {}
+        self._readiness: Readiness | None = None
+
+    def __len__(self) -> int:
+        """Give how many are open or being opened."""
+        return len(self.by_fd)
+
+    def open(self, readiness: Readiness) -> None:
+        """Take the selector to use."""
+        self._readiness = readiness
+
+    def close(self) -> None:
+        """Close all."""
+        for line in list(self.by_fd.values()):
+            self.hang_up(line)
+        self._idle.clear()
+        self._pool.clear()
+        self.again.clear()
+        self._readiness = None
+
+    def at_hand(self, target: Target) -> bool:
+        """Tell whether there is an open line that a target could use now."""
+        if self._shared:
+            return bool(self._pool.get(key_of(target)))
+        line = target._line
+        return line is not None and line.cs is not None
+
+    def take(self, target: Target) -> Line | None:
+        """Give a line for a target's next poll, idle until now, open or not; None for none."""
+        line = target._line
+        if self._shared:
+            pool = self._pool.get(key_of(target))
+            line = pool.pop() if pool else None
+        if line is not None:
+            self._idle.pop(line, None)
+        return line
+
+    def keep(self, line: Line) -> None:
+        """Keep a line whose poll has ended open for others."""
+        if line.mask != READ or line.client.connector.cs is not line.cs:
+            self.watch(line)
+        self._idle[line] = None
+        if self._shared:
+            self._pool.setdefault(line.key, []).append(line)
+
+    def make_room(self) -> None:
+        """Close lines that have been idle longest where there are too many."""
+        while len(self.by_fd) >= self.most and self._idle:
+            self.hang_up(next(iter(self._idle)))
+
+    def watch(self, line: Line) -> None:
+        """Tell the selector what to watch a line for."""
+        cs = line.client.connector.cs
+        mask = line.wants()
+        if cs is line.cs and mask == line.mask:
+            return
+        if cs is not line.cs or not mask:
+            self._unwatch(line)
+        if not mask:
+            return
+        readiness = self._readiness
+        assert readiness is not None
+        if line.cs is None:
+            fd = cs.fileno()
+            readiness.register(fd, mask)
+            line.cs, line.fd = cs, fd
+            self.by_fd[fd] = line
+        else:
+            readiness.modify(line.fd, mask)
+        line.mask = mask
+
+    def _unwatch(self, line: Line) -> None:
+        if line.cs is None:
+            return
+        if self.by_fd.get(line.fd) is line:
+            del self.by_fd[line.fd]
+            if self._readiness is not None:
+                # where it is closed already the kernel has forgotten it by itself
+                with suppress(OSError):
+                    self._readiness.unregister(line.fd)
+        line.cs = None
+        line.fd = -1
+        line.mask = 0
+
+    def hang_up(self, line: Line) -> None:
+        """Close the connection of a line; its client can be opened again."""
+        self._unwatch(line)
+        line.client.close()
+        self._idle.pop(line, None)
+        pool = self._pool.get(line.key) if self._shared else None
+        if pool is not None and line in pool:
+            pool.remove(line)
+            if not pool:
+                del self._pool[line.key]
+
+    def discard(self, line: Line) -> None:
+        """Close a line whose client is of no more use."""
+        flight = line.flight
+        if flight is not None:
+            line.flight = flight.line = None
+            if flight.target._line is line:
+                flight.target._line = None
+        self.hang_up(line)
+
+
+def request_fields(target: Target) -> tuple[tuple[str, str], ...]:
+    """Give the fields of a target's next request, with its conditions (RFC 9110 13.1)."""
+    fields: tuple[tuple[str, str], ...] = target.spec.headers
+    if target.kept is not None:
+        if target.etag is not None:
+            fields = (*fields, ("If-None-Match", target.etag))
+        if target.modified is not None:
+            fields = (*fields, ("If-Modified-Since", target.modified))
+    return fields
+
+
+def poll_limits(limits: Limits | None, max_body: int) -> Limits:
+    """Make the limits of a poll: the body bounded, and the number of events."""
+    values = dict(vars(limits or LIMITS))
+    values["body"] = max_body
+    if values["events"] is None:
+        values["events"] = EVENTS
+    return Limits(**values)
+
+
+class PollRespondent(Respondent):
+    """Respondent that leaves bodies as they are: `PollResult.data` decodes them if asked to."""
+
+    def dictify(self) -> None:
+        """Decode nothing."""
+        self.data = None
+
+
+def make_client(
+    origin: Origin,
+    addresses: tuple[Address, ...],
+    limits: Limits,
+    tymth: Callable[[], float],
+    context: SSLContext | None,
+) -> Client:
+    """Make a client for an origin whose addresses are known, without any lookup.
+
+    Args:
+        origin: where its requests go.
+        addresses: of the host; at least one.
+        limits: bounds on what one response may cost.
+        tymth: gives the tyme.
+        context: for TLS; None for the shared default one.
+    """
+    secure: dict[str, Any] = {}
+    if origin.scheme == "https":
+        secure["certedhost"] = origin.host
+        if context is not None:
+            secure["context"] = context
+    respondent = PollRespondent(limits=limits)
+    client = Client(
+        respondent=respondent,
+        events=respondent.events,
+        redirects=respondent.redirects,
+        hostname=addresses[0].sockaddr[0],
+        port=origin.port,
+        scheme=origin.scheme,
+        portOptional=True,
+        reconnectable=False,  # the poller decides what is tried again
+        tymth=tymth,
+        **secure,
+    )
+    client.connector.hostname = origin.host
+    client.connector.addresses = list(addresses)
+    client.requester.reinit(hostname=origin.host)
+    return client

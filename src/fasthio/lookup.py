@@ -1,0 +1,181 @@
+"""Host names looked up beside the loop: a resolver that hangs holds up nobody.
+
+`socket.getaddrinfo` blocks for as long as the system likes. It is called in a
+few threads here; what they find is collected by the loop.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import threading
+from collections import deque
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from .errors import ResolutionError
+from .resolving import Address, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Answer", "Lookup"]
+
+#: Names looked up at a time.
+THREADS: Final = 8
+#: Seconds for which what was found is used without asking again.
+LIFE: Final = 60.0
+
+Name = tuple[str, int]
+
+
+class Answer(NamedTuple):
+    """What came of a lookup: addresses, or the error."""
+
+    name: Name
+    addresses: tuple[Address, ...]
+    error: ResolutionError | None
+
+
+class _Known:
+    __slots__ = ("addresses", "asked", "until")
+
+    def __init__(self) -> None:
+        self.addresses: tuple[Address, ...] = ()
+        self.asked = False
+        self.until = 0.0
+
+
+class Lookup:
+    """Find the addresses of hosts without blocking.
+
+    Addresses are used for `life` seconds; after that they are still used while
+    they are looked up again.
+    """
+
+    def __init__(
+        self,
+        wake: Callable[[], Any],
+        *,
+        life: float = LIFE,
+        threads: int = THREADS,
+        resolver: Callable[[str, int], list[Address]] = resolve,
+    ) -> None:
+        """Start without threads; each is started when there is work for it.
+
+        Args:
+            wake: called from a thread once an answer can be collected.
+            life: seconds for which what was found is used without asking again.
+            threads: lookups at a time.
+            resolver: what finds the addresses of a host and port, may block.
+        """
+        self._wake = wake
+        self._life = life
+        self._most = threads
+        self._resolver = resolver
+        self._known: dict[Name, _Known] = {}
+        self._asked: SimpleQueue[Name | None] = SimpleQueue()
+        self._answers: deque[Answer] = deque()
+        self._threads: list[threading.Thread] = []
+        self._pending = 0
+
+    @property
+    def pending(self) -> int:
+        """Lookups under way."""
+        return self._pending
+
+    def find(self, host: str, port: int, tyme: float) -> tuple[Address, ...] | None:
+        """Give the addresses of a host.
+
+        Args:
+            host: name or address.
+            port: port to connect to.
+            tyme: now, in seconds.
+        Returns:
+            Addresses; None where they are not known yet: `collect` gives them later.
+        """
+        name = (host, port)
+        known = self._known.get(name)
+        if known is not None and (known.until > tyme or (known.asked and known.addresses)):
+            return known.addresses
+        if known is None:
+            known = self._known[name] = _Known()
+            if _is_address(host):
+                known.addresses = tuple(resolve(host, port))  # needs no resolver
+                known.until = float("inf")
+                return known.addresses
+        if not known.asked:
+            known.asked = True
+            self._ask(name)
+        return known.addresses or None
+
+    def _ask(self, name: Name) -> None:
+        self._pending += 1
+        if self._pending > len(self._threads) and len(self._threads) < self._most:
+            # daemons, as nobody can end a call of getaddrinfo, not even at exit
+            thread = threading.Thread(
+                target=_work,
+                args=(self._resolver, self._asked, self._answers, self._wake),
+                name="fasthio-lookup",
+                daemon=True,
+            )
+            thread.start()
+            self._threads.append(thread)
+        self._asked.put(name)
+
+    def collect(self, tyme: float) -> list[Answer]:
+        """Take the answers that have come.
+
+        Args:
+            tyme: now, in seconds.
+        """
+        collected = []
+        while self._answers:
+            answer = self._answers.popleft()
+            self._pending -= 1
+            known = self._known.get(answer.name)
+            if known is not None:
+                known.asked = False
+                if answer.error is None:
+                    known.addresses = answer.addresses
+                    known.until = tyme + self._life
+                elif known.addresses:
+                    known.until = tyme + self._life  # what was found before may still do
+                else:
+                    del self._known[answer.name]
+            collected.append(answer)
+        return collected
+
+    def close(self) -> None:
+        """Let the threads end; answers that are under way are dropped."""
+        for _ in self._threads:
+            self._asked.put(None)
+        self._threads.clear()
+        self._asked = SimpleQueue()
+        self._answers = deque()
+        self._known.clear()
+        self._pending = 0
+
+
+def _work(
+    resolver: Callable[[str, int], list[Address]],
+    asked: SimpleQueue[Name | None],
+    answers: deque[Answer],
+    wake: Callable[[], Any],
+) -> None:
+    """Look names up, in a thread, until None comes."""
+    while (name := asked.get()) is not None:
+        try:
+            answer = Answer(name, tuple(resolver(*name)), None)
+        except ResolutionError as error:
+            answer = Answer(name, (), error)
+        answers.append(answer)
+        wake()
+
+
+def _is_address(host: str) -> bool:
+    """Tell whether a host is an address, which no resolver is needed for."""
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,690 @@
+"""The poller over real sockets on loopback, in virtual tyme: what came back, what is left."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import ssl
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import fasthio
+from fasthio import polling
+from fasthio.clienting import Client
+from fasthio.demo import serving
+from fasthio.errors import exchange_error
+from fasthio.grammar import Limits
+from fasthio.lookup import Lookup
+from fasthio.pacing import Backoff, Circuit
+from fasthio.polling import Poller, TargetSpec, poll
+from fasthio.resolving import resolve
+from fasthio.results import OUTCOMES, PollResult
+from scripted import check_account
+from servers import (
+    CLOSE,
+    HALF,
+    OK,
+    RESET,
+    SILENT,
+    Drip,
+    Loop,
+    Request,
+    Server,
+    Wait,
+    answer,
+)
+
+ALWAYS = [Request(), OK] * 200
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    with contextlib.ExitStack() as stack:
+        yield Stage(stack)
+
+
+class Stage:
+    """Servers, and pollers on one tyme."""
+
+    def __init__(self, stack: contextlib.ExitStack) -> None:
+        self.stack = stack
+        self.loop = stack.enter_context(Loop(tock=0.01))
+
+    def server(self, *scripts: Any, **kwa: Any) -> Server:
+        server = self.stack.enter_context(Server(*scripts, **kwa))
+        self.loop.servers.append(server)
+        return server
+
+    def poller(self, **kwa: Any) -> Poller:
+        kwa.setdefault("openings", 1e6)
+        tymth = self.loop.tymth
+        poller = Poller(tymth=tymth, clock=tymth, **kwa)
+        self.loop.clients.append(poller)
+        return poller
+
+    def results(self, poller: Poller, count: int, rounds: int = 3000) -> list[PollResult]:
+        self.loop.run(poller, until=lambda: len(poller.results) >= count, rounds=rounds)
+        results = list(poller.results)
+        poller.results.clear()
+        assert {result.outcome for result in results} <= set(OUTCOMES)
+        return results
+
+    def one(self, server: Server, **options: Any) -> PollResult:
+        """Poll once."""
+        poller = self.poller()
+        poller.add(url(server), count=1, **options)
+        (result,) = self.results(poller, 1)
+        assert poller.done
+        assert poller.connections == 0
+        return result
+
+
+def url(server: Server, path: str = "/") -> str:
+    return f"{'https' if server.context else 'http'}://127.0.0.1:{server.port}{path}"
+
+
+class TestExchanges:
+    def test_result_tells_all(self, stage: Stage) -> None:
+        body = b'{"a": [1, 2]}'
+        server = stage.server([Request(), Wait(3), answer(body, Content_Type="application/json")])
+        result = stage.one(server, label="it")
+        assert (result.outcome, result.status, result.reason, result.error) == ("ok", 200, "", "")
+        assert (result.label, result.url, result.ok, result.failed) == (
+            "it",
+            url(server),
+            True,
+            False,
+        )
+        assert (result.body, result.data, result.octets) == (body, {"a": [1, 2]}, len(body))
+        assert result.headers is not None
+        assert result.headers["content-type"] == "application/json"
+        assert (result.number, result.count, result.attempts, result.due) == (0, 1, 1, 0.0)
+        connect, first, total = result.latency or (None, None, None)
+        assert connect is not None
+        assert first is not None
+        assert total is not None
+        assert 0.0 <= connect < first <= total == pytest.approx(0.03, abs=0.021)
+        assert "it #0 ok 200" in repr(result)
+
+    def test_one_connection_carries_all_polls_of_a_target(self, stage: Stage) -> None:
+        server = stage.server(ALWAYS)
+        poller = stage.poller()
+        target = poller.add(url(server, "/a%20b?c=d%2Fe&f=+"), every=0.1)
+        results = stage.results(poller, 20)
+        assert {result.outcome for result in results} == {"ok"}
+        assert len(server.links) == 1
+        assert poller.connections == 1
+        assert server.requests[0].startswith(b"GET /a%20b?c=d%2Fe&f=+ HTTP/1.1\r\n")
+        assert len(set(server.requests)) == 1
+        assert [r.latency.connect is None for r in results if r.latency] == [False] + 19 * [True]
+        assert check_account(results, target) == 20
+
+    def test_request_is_as_asked_for(self, stage: Stage) -> None:
+        server = stage.server(ALWAYS)
+        stage.one(
+            server, method="post", headers={"X-Thing": "1", "X-Other": "2"}, body="h\xe4", timeout=5
+        )
+        head, _, body = server.requests[0].partition(b"\r\n\r\n")
+        assert head.startswith(b"POST / HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n" % server.port)
+        assert b"\r\nX-Thing: 1\r\nX-Other: 2" in head
+        assert body == b"h\xc3\xa4"
+
+    def test_head_has_no_body(self, stage: Stage) -> None:
+        server = stage.server([Request(), b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n"])
+        result = stage.one(server, method="HEAD")
+        assert (result.outcome, result.body) == ("ok", b"")
+
+    def test_each_result_owns_its_body(self, stage: Stage) -> None:
+        server = stage.server([Request(), answer(b"one"), Request(), answer(b"two")])
+        poller = stage.poller()
+        poller.add(url(server), every=0.1, count=2)
+        one, two = stage.results(poller, 2)
+        assert (one.body, two.body) == (b"one", b"two")
+
+    def test_data_of_what_is_no_json(self, stage: Stage) -> None:
+        result = stage.one(stage.server([Request(), answer(b"{no")]))
+        assert result.data is None
+
+    def test_events(self, stage: Stage) -> None:
+        stream = b"retry: 5\n\nid: 1\ndata: a\n\nid: 2\ndata: b\n\n"
+        server = stage.server([Request(), answer(stream, Content_Type="text/event-stream")] * 2)
+        poller = stage.poller()
+        poller.add(url(server), every=0.1, count=2)
+        for result in stage.results(poller, 2):
+            assert result.outcome == "ok"
+            assert [event["data"] for event in result.events] == ["a", "b"]
+
+    def test_tls(self, stage: Stage, tmp_path: Any) -> None:
+        trustme = pytest.importorskip("trustme")
+        authority = trustme.CA()
+        ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        authority.issue_cert("127.0.0.1").configure_cert(ours)
+        theirs = ssl.create_default_context()
+        authority.configure_trust(theirs)
+        server = stage.server([Request(), answer(b"x" * 100_000)] * 4, context=ours)
+        poller = stage.poller(context=theirs)
+        poller.add(url(server), every=0.2, count=4)
+        results = stage.results(poller, 4)
+        assert [(r.outcome, r.octets) for r in results] == [("ok", 100_000)] * 4
+        assert len(server.links) == 1
+        result = stage.one(server, timeout=1.0)  # by the default context
+        assert (result.outcome, result.reason) == ("error", "certificate")
+
+    def test_a_large_body_in_small_pieces(self, stage: Stage) -> None:
+        body = bytes(range(256)) * 40
+        server = stage.server([Request(), Drip(answer(body), 97)])
+        assert stage.one(server).body == body
+
+
+class TestConnections:
+    def test_connection_close_is_honoured(self, stage: Stage) -> None:
+        server = stage.server([Request(), answer(Connection="close"), CLOSE])
+        poller = stage.poller()
+        poller.add(url(server), every=0.1, count=5)
+        assert [r.outcome for r in stage.results(poller, 5)] == ["ok"] * 5
+        assert len(server.links) == 5
+
+    def test_a_connection_closed_while_idle_is_no_failure(self, stage: Stage) -> None:
+        server = stage.server([Request(), OK, CLOSE])
+        poller = stage.poller()
+        poller.add(url(server), every=0.1, count=5)
+        results = stage.results(poller, 5)
+        assert [(r.outcome, r.attempts) for r in results] == [("ok", 1)] * 5
+        assert len(server.links) == 5
+
+    @pytest.mark.parametrize("end", [CLOSE, RESET])
+    def test_a_connection_closed_on_the_next_request_is_no_failure(
+        self, stage: Stage, end: str
+    ) -> None:
+        server = stage.server([Request(), OK, Request(), end])
+        poller = stage.poller()
+        poller.add(url(server), every=0.1, count=4)
+        results = stage.results(poller, 4)
+        assert [(r.outcome, r.attempts) for r in results] == [("ok", 1)] * 4
+        assert len(server.links) == 4
+
+    def test_a_request_that_is_not_idempotent_is_not_sent_twice(self, stage: Stage) -> None:
+        server = stage.server([Request(), OK, Request(), CLOSE])
+        poller = stage.poller()
+        poller.add(url(server), every=0.1, count=2, method="POST", body=b"x", retries=3)
+        results = stage.results(poller, 2)
+        assert [(r.outcome, r.reason) for r in results] == [
+            ("ok", ""),
+            ("error", "closed-before-start"),
+        ]
+        assert len(server.requests) == 2
+
+    def test_octets_nobody_asked_for_close_the_connection(self, stage: Stage) -> None:
+        server = stage.server([Request(), OK, Wait(2), b"HTTP/1.1 200 OK\r\n", SILENT], ALWAYS)
+        poller = stage.poller()
+        poller.add(url(server), every=0.1, count=3)
+        assert [r.body for r in stage.results(poller, 3)] == [b"ok"] * 3
+        assert len(server.links) == 2
+
+    def test_targets_of_an_origin_share_connections(self, stage: Stage) -> None:
+        server = stage.server(ALWAYS)
+        poller = stage.poller(connections_per_origin=2)
+        for path in "abcdefgh":
+            poller.add(url(server, f"/{path}"), every=0.5, count=3)
+        results = stage.results(poller, 24)
+        assert [r.outcome for r in results] == ["ok"] * 24
+        assert len(server.links) == 2
+        paths = [request[5:6].decode() for request in server.requests]
+        assert sorted(paths) == sorted("abcdefgh" * 3)
+
+    def test_the_longest_idle_make_room_for_others(self, stage: Stage) -> None:
+        server = stage.server(ALWAYS)
+        poller = stage.poller(connections=3)
+        for path in "abcdefgh":
+            poller.add(url(server, f"/{path}"), every=1.0, count=4)
+        most = 0
+        while len(poller.results) < 32:
+            stage.loop.round(poller)
+            most = max(most, poller.connections)
+        assert most == 3
+        assert {r.outcome for r in poller.results} == {"ok"}
+
+    def test_redirects_are_followed_and_the_way_back_is_found(self, stage: Stage) -> None:
+        there = stage.server([Request(), answer(b"there")] * 4)
+        here = stage.server([Request(), answer(b"", 302, Location=url(there, "/x"))] * 4)
+        poller = stage.poller()
+        poller.add(url(here), every=0.1, count=3)
+        results = stage.results(poller, 3)
+        assert [(r.outcome, r.body, r.redirects) for r in results] == [("ok", b"there", 1)] * 3
+        assert len(here.requests) == len(there.requests) == 3
+
+    def test_redirects_within_the_origin_keep_the_connection(self, stage: Stage) -> None:
+        server = stage.server([Request(), answer(b"", 301, Location="/b"), Request(), OK] * 4)
+        poller = stage.poller()
+        poller.add(url(server, "/a"), every=0.1, count=3)
+        assert [(r.outcome, r.redirects) for r in stage.results(poller, 3)] == [("ok", 1)] * 3
+        assert len(server.links) == 1
+        assert [request.split()[1] for request in server.requests] == [b"/a", b"/b"] * 3
+
+    def test_redirects_may_be_left_alone(self, stage: Stage) -> None:
+        server = stage.server([Request(), answer(b"", 302, Location="/b")])
+        result = stage.one(server, redirects=False)
+        assert (result.outcome, result.status, result.redirects) == ("ok", 302, 0)
+
+
+class TestConditional:
+    def test_unchanged_comes_with_the_body_that_was_kept(self, stage: Stage) -> None:
+        modified = "Sun, 06 Nov 1994 08:49:37 GMT"
+        server = stage.server(
+            [
+                Request(),
+                answer(b"first", ETag='"1"', Last_Modified=modified),
+                Request(),
+                b'HTTP/1.1 304 Not Modified\r\nETag: "1"\r\n\r\n',
+                Request(),
+                answer(b"second", ETag='W/"2"'),
+                Request(),
+                b"HTTP/1.1 304 Not Modified\r\n\r\n",
+                Request(),
+                answer(b"third"),
+                Request(),
+                answer(b"fourth"),
+            ]
+        )
+        poller = stage.poller()
+        poller.add(url(server), every=0.1, count=6, conditional=True)
+        results = stage.results(poller, 6)
+        assert [(r.outcome, r.status, r.body, r.octets) for r in results] == [
+            ("ok", 200, b"first", 5),
+            ("unchanged", 304, b"first", 0),
+            ("ok", 200, b"second", 6),
+            ("unchanged", 304, b"second", 0),
+            ("ok", 200, b"third", 5),
+            ("ok", 200, b"fourth", 6),
+        ]
+        asked = [
+            [line for line in request.split(b"\r\n") if line.startswith(b"If-")]
+            for request in server.requests
+        ]
+        first = [b'If-None-Match: "1"', b"If-Modified-Since: " + modified.encode()]
+        second = [b'If-None-Match: W/"2"']
+        assert asked == [[], first, first, second, second, []]
+
+    def test_304_that_nobody_asked_for_is_not_unchanged(self, stage: Stage) -> None:
+        server = stage.server([Request(), b"HTTP/1.1 304 Not Modified\r\n\r\n"])
+        result = stage.one(server, conditional=True)
+        assert (result.outcome, result.status, result.body) == ("ok", 304, b"")
+
+    def test_failures_leave_what_is_kept_alone(self, stage: Stage) -> None:
+        server = stage.server(
+            [
+                Request(),
+                answer(b"kept", ETag='"1"'),
+                Request(),
+                answer(b"oh", 500),
+                Request(),
+                b"HTTP/1.1 304 Not Modified\r\n\r\n",
+            ]
+        )
+        poller = stage.poller()
+        poller.add(url(server), every=0.1, count=3, conditional=True)
+        results = stage.results(poller, 3)
+        assert [(r.outcome, r.body) for r in results] == [
+            ("ok", b"kept"),
+            ("unexpected", b"oh"),
+            ("unchanged", b"kept"),
+        ]
+
+
+class TestExpectations:
+    @pytest.mark.parametrize(
+        ("expect", "status", "good"),
+        [
+            (None, 204, True),
+            (None, 404, False),
+            (404, 404, True),
+            (404, 200, False),
+            ([200, 404], 404, True),
+            (lambda result: b"oo" in result.body, 200, True),
+            (lambda result: result.data["no"], 200, False),
+            (lambda result: result.status == 404, 404, True),
+        ],
+    )
+    def test_what_is_a_success(self, stage: Stage, expect: Any, status: int, good: bool) -> None:
+        body = b"" if status == 204 else b"foo"
+        result = stage.one(stage.server([Request(), answer(body, status)]), expect=expect)
+        assert result.outcome == ("ok" if good else "unexpected")
+        assert bool(result.reason) != good
+        assert bool(result.error) != good
+        assert result.status == status
+
+
+class TestRetries:
+    @pytest.mark.parametrize(
+        "trouble", [[answer(b"", 503)], [RESET], [CLOSE], [b"HTTP/1.1 2", CLOSE]]
+    )
+    def test_transient_trouble_is_tried_again(self, stage: Stage, trouble: list[Any]) -> None:
+        server = stage.server([Request(), *trouble, Request(), OK], [Request(), OK])
+        result = stage.one(server, retries=1)
+        assert (result.outcome, result.attempts) == ("ok", 2)
+
+    def test_retries_are_counted_and_end(self, stage: Stage) -> None:
+        server = stage.server([Request(), RESET])
+        result = stage.one(server, retries=2)
+        assert (result.outcome, result.attempts) == ("error", 3)
+        assert len(server.requests) == 3
+
+    def test_no_retry_beyond_the_time(self, stage: Stage) -> None:
+        server = stage.server([Request(), answer(b"", 503)] * 9)
+        result = stage.one(server, retries=100, timeout=0.5)
+        assert (result.outcome, result.status) == ("unexpected", 503)
+        assert 2 <= result.attempts <= 4
+
+    def test_retry_after_is_not_overruled(self, stage: Stage) -> None:
+        server = stage.server([Request(), answer(b"", 503, Retry_After=9)])
+        assert stage.one(server, retries=5).attempts == 1
+
+    def test_post_is_not_retried_but_where_it_was_not_sent(self, stage: Stage) -> None:
+        server = stage.server([Request(), answer(b"", 503)])
+        assert stage.one(server, method="POST", retries=5).attempts == 1
+        deaf = stage.server(listening=False)
+        assert stage.one(deaf, method="POST", retries=2).attempts == 3
+
+
+HOSTILE = {
+    "silent": ([SILENT], "timeout", "timeout-first"),
+    "silent after the request": ([Request(), SILENT], "timeout", "timeout-first"),
+    "stalls in the head": ([Request(), b"HTTP/1.1 200 OK\r\nA: b\r\n", SILENT], "timeout", "total"),
+    "stalls in the body": ([Request(), OK[:-1], SILENT], "timeout", "timeout-total"),
+    "drips": ([Request(), Drip(b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 90, 1)], "timeout", "total"),
+    "drips a body": (
+        [Request(), b"HTTP/1.1 200 OK\r\n\r\n", Drip(b"x" * 9999, 1)],
+        "timeout",
+        "timeout-total",
+    ),
+    "endless fields": ([Request(), b"HTTP/1.1 200 OK\r\n", b"A: b\r\n" * 9999], "error", "fields"),
+    "an endless line": ([Request(), b"HTTP/1.1 200 OK\r\nA: " + b"b" * 999_999], "error", "line"),
+    "an endless body": (
+        [Request(), b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 3_000_000],
+        "error",
+        "body-too-large",
+    ),
+    "a huge length": (
+        [Request(), b"HTTP/1.1 200 OK\r\nContent-Length: 9999999999999\r\n\r\n"],
+        "error",
+        "body-too-large",
+    ),
+    "endless interims": ([Request(), b"HTTP/1.1 100 Go\r\n\r\n" * 9999], "error", "interims"),
+    "garbage": ([Request(), b"\x16\x03\x01\x02\x00" * 99], "error", "bad-start"),
+    "garbage at once": ([b"SSH-2.0-OpenSSH_9.2\r\n"], "error", ""),
+    "reset": ([Request(), RESET], "error", "reset"),
+    "reset at once": ([RESET], "error", ""),
+    "reset in the body": ([Request(), OK[:-1], RESET], "error", ""),
+    "close": ([Request(), CLOSE], "error", "closed-before-start"),
+    "close at once": ([CLOSE], "error", ""),
+    "half close": ([Request(), HALF], "error", "closed-before-start"),
+    "close in the body": ([Request(), OK[:-1], CLOSE], "error", "closed-in-body"),
+    "bad chunks": (
+        [Request(), b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"],
+        "error",
+        "bad-chunk-size",
+    ),
+    "contradicts itself": (
+        [Request(), b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"],
+        "error",
+        "differing-lengths",
+    ),
+    "endless events": (
+        [
+            Request(),
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n",
+            b"data: x\n\n" * 50_000,
+        ],
+        "error",
+        "too-many-events",
+    ),
+    "redirects in circles": ([Request(), answer(b"", 302, Location="/")] * 50, "error", "redirect"),
+}
+
+
+class TestHostile:
+    @pytest.mark.parametrize("case", HOSTILE)
+    def test_ends_with_its_reason_and_costs_no_other(self, stage: Stage, case: str) -> None:
+        script, outcome, reason = HOSTILE[case]
+        hostile, good = stage.server(script), stage.server(ALWAYS)
+        poller = stage.poller()
+        bad = poller.add(
+            url(hostile), every=1.0, count=2, timeout=0.8, max_body=1_000_000, backoff=Backoff()
+        )
+        poller.add(url(good), every=0.1, count=20)
+        results = stage.results(poller, 22)
+        assert poller.done
+        mine = [result for result in results if result.target is bad]
+        assert [result.outcome for result in mine] == [outcome] * 2
+        for result in mine:
+            assert reason in result.reason
+            assert result.reason
+            assert result.error
+            assert result.latency is not None
+            assert result.latency.total <= 0.82
+            assert len(result.body) <= 1_000_000
+        assert [r.outcome for r in results if r.target is not bad] == ["ok"] * 20
+        assert poller.connections == 0
+
+    def test_refused(self, stage: Stage) -> None:
+        result = stage.one(stage.server(listening=False))
+        assert (result.outcome, result.reason, result.status) == ("error", "refused", None)
+
+    def test_connections_have_a_limit_of_their_own(self, stage: Stage) -> None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        server = stage.server([SILENT], context=context)  # no handshake
+        result = stage.one(server, timeout=5.0, connect_timeout=0.2)
+        assert (result.outcome, result.reason) == ("timeout", "timeout-connect")
+        assert result.latency is not None
+        assert result.latency.total <= 0.25
+
+    def test_timeout_says_how_much_had_come(self, stage: Stage) -> None:
+        server = stage.server([Request(), b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"])
+        result = stage.one(server, timeout=0.3)
+        assert (result.reason, result.octets) == ("timeout-total", 3)
+
+    def test_memory_stays_flat(self, stage: Stage) -> None:
+        scripts = [script for script, _, _ in HOSTILE.values()]
+        server = stage.server(pick=lambda number: list(scripts[number % len(scripts)]))
+        poller = stage.poller()
+        for _ in range(10):
+            poller.add(
+                url(server),
+                every=0.1,
+                timeout=0.1,
+                max_body=10_000,
+                backoff=Backoff(factor=1.0),
+                circuit=Circuit(failures=0),
+            )
+
+        def run(rounds: int) -> int:
+            for _ in range(rounds):
+                stage.loop.round(poller)
+                poller.results.clear()
+                for link in [link for link in server.links if link.gone or link.ended]:
+                    link.cs.close()
+                    server.links.remove(link)
+                server.requests.clear()
+            gc.collect()
+            return len(gc.get_objects())
+
+        run(200)
+        before = run(100)
+        assert run(600) <= before + 400
+        assert poller.connections <= 10
+
+
+class TestNames:
+    def test_are_looked_up_beside_the_loop(self, stage: Stage) -> None:
+        server = stage.server(ALWAYS)
+        go = threading.Event()
+        asked: list[str] = []
+
+        def resolver(host: str, port: int) -> Any:
+            asked.append(host)
+            assert go.wait(20)
+            return resolve("127.0.0.1", port)
+
+        woken = threading.Event()
+        lookup = Lookup(woken.set, resolver=resolver)
+        poller = stage.poller(lookup=lookup)
+        named = poller.add(f"http://example.test:{server.port}/", every=0.1, timeout=9.0)
+        poller.add(url(server), every=0.1)
+        stage.results(poller, 5)
+        assert (named.state, poller.waiting, poller.flying) == ("queued", 1, 0)
+        go.set()
+        assert woken.wait(20)
+        results = stage.results(poller, 10)
+        mine = [result for result in results if result.target is named]
+        assert (mine[0].outcome, mine[0].reason) == ("skipped", "resolving")
+        assert mine[1].outcome == "ok"
+        assert asked == ["example.test"]
+        assert b"Host: example.test:" in b"".join(server.requests)
+        lookup.close()
+
+    def test_that_do_not_resolve_are_an_error(self, stage: Stage) -> None:
+        woken = threading.Event()
+
+        def resolver(host: str, port: int) -> Any:
+            raise exchange_error("unresolved", host)
+
+        lookup = Lookup(woken.set, resolver=resolver)
+        poller = stage.poller(lookup=lookup)
+        poller.add("http://nowhere.test/", count=1)
+        poller.service()
+        assert woken.wait(20)
+        (result,) = stage.results(poller, 1)
+        assert (result.outcome, result.reason) == ("error", "unresolved")
+        assert "nowhere.test" in result.error
+        lookup.close()
+
+    def test_that_are_not_found_in_time(self, stage: Stage) -> None:
+        go = threading.Event()
+
+        def resolver(host: str, port: int) -> Any:
+            go.wait(20)
+            return resolve("127.0.0.1", port)
+
+        lookup = Lookup(lambda: None, resolver=resolver)
+        poller = stage.poller(lookup=lookup)
+        poller.add("http://slow.test/", count=1, timeout=0.2)
+        (result,) = stage.results(poller, 1)
+        go.set()
+        assert (result.outcome, result.reason) == ("timeout", "timeout-connect")
+        lookup.close()
+
+
+class TestCost:
+    def test_idle_connections_cost_nothing(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        server = stage.server(ALWAYS)
+        poller = stage.poller()
+        for _ in range(50):
+            poller.add(url(server), every=10.0)
+        stage.results(poller, 50)
+        assert poller.connections == 50
+        served = []
+        service = Client.service
+        monkeypatch.setattr(Client, "service", lambda self: (served.append(self), service(self)))
+        turned = []
+        turn = poller._turn
+        monkeypatch.setattr(poller, "_turn", lambda now: (turned.append(now), turn(now)))
+        for _ in range(100):
+            poller.service()
+        assert served == []
+        assert turned == []
+
+    def test_only_what_is_ready_is_served(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        server = stage.server(ALWAYS)
+        poller = stage.poller()
+        for _ in range(50):
+            poller.add(url(server), every=1000.0)
+        poller.add(url(server), every=0.1)
+        stage.results(poller, 51)
+        served = []
+        service = Client.service
+        monkeypatch.setattr(Client, "service", lambda self: (served.append(self), service(self)))
+        stage.results(poller, 10)
+        assert len(set(served)) == 1
+        assert len(served) <= 2 * 11
+
+    def test_the_budget_bounds_one_service(self, stage: Stage) -> None:
+        server = stage.server(ALWAYS)
+        clock = iter(range(10_000_000))
+        poller = Poller(
+            tymth=stage.loop.tymth, clock=lambda: float(next(clock)), openings=1e6, budget=0.5
+        )
+        stage.loop.clients.append(poller)
+        for _ in range(300):
+            poller.add(url(server), every=0.0, count=1)
+        for _ in range(10):  # until all are connected
+            poller.service()
+        for _ in range(20):
+            server.step()
+        before = len(poller.results)
+        poller.service()
+        assert len(poller.results) - before <= polling.BATCH
+        stage.results(poller, 300)
+
+
+class TestPoll:
+    def test_each_url_once(self) -> None:
+        with serving() as root:
+            results = list(fasthio.poll([f"{root}/json", f"{root}/chunked", f"{root}/missing"]))
+        outcomes = {result.url.rpartition("/")[2]: result.outcome for result in results}
+        assert outcomes == {"json": "ok", "chunked": "ok", "missing": "unexpected"}
+
+    def test_over_and_over_until_the_loop_is_left(self) -> None:
+        with serving() as root:
+            seen = 0
+            for result in poll([f"{root}/json"], every=0.01):
+                assert result.outcome in ("ok", "skipped")
+                seen += 1
+                if seen == 5:
+                    break
+        assert seen == 5
+
+    def test_for_a_while(self) -> None:
+        with serving() as root:
+            results = list(poll([f"{root}/json"], every=0.05, duration=0.3))
+        assert sum(result.count for result in results) in range(5, 8)
+
+    def test_a_poller_of_ones_own_is_closed(self) -> None:
+        poller = Poller()
+        with serving() as root:
+            (result,) = poll([TargetSpec(f"{root}/json", count=1)], poller=poller)
+        assert result.outcome == "ok"
+        assert (poller.done, poller.connections, poller.fileno()) == (True, 0, -1)
+
+    def test_nothing_to_poll(self) -> None:
+        assert list(poll([])) == []
+
+    def test_wrong_options_are_told_at_the_call(self) -> None:
+        with pytest.raises(ValueError, match="URL"):
+            poll(["ftp://x/"])
+        with pytest.raises(ValueError, match="timeout"):
+            poll(["http://x/"], timeout=-1)
+
+    def test_a_wait_is_ended_from_another_thread(self) -> None:
+        poller = Poller()
+        poller.open()
+        timer = threading.Timer(0.05, poller.wake)
+        timer.start()
+        poller.wait(60.0)  # the test's own time limit would end it
+        timer.join()
+        assert poller.service() == 0
+        poller.close()
+        poller.wake()
+
+    def test_limits_reach_the_parser(self, stage: Stage) -> None:
+        server = stage.server([Request(), answer(b"", A="x" * 200)])
+        poller = stage.poller(limits=Limits(line=100))
+        poller.add(url(server), count=1)
+        (result,) = stage.results(poller, 1)
+        assert (result.outcome, result.reason) == ("error", "line-too-long")
