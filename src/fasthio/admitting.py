@@ -59,12 +59,18 @@ class Admission(Generic[T]):
         return self.queued
 
     def join(self, item: T, origin: Hashable, suspect: bool = False) -> None:
-        """Let an item wait for a place; it must not be waiting already."""
+        """Let an item wait for a place; it must not be waiting already.
+
+        Args:
+            item: what waits.
+            origin: where it goes.
+            suspect: True where it failed the last time.
+        """
         self.queued += 1
         self._rooms[suspect].join(item, origin)
 
     def drop(self, item: T, origin: Hashable) -> bool:
-        """Take back an item that waits; False if it does not."""
+        """Take back an item that waits for a place at `origin`; False if it does not."""
         found = any(room.drop(item, origin) for room in self._rooms)
         self.queued -= found
         return found
@@ -92,6 +98,9 @@ class Admission(Generic[T]):
     def enter(self, origin: Hashable, suspect: bool = False) -> bool:
         """Let an item in that has not waited; False where it must, or others wait.
 
+        Args:
+            origin: where it goes.
+            suspect: True where it failed the last time.
         Cost: that of a dictionary, and nothing else.
         """
         if self.queued or self.inside >= self.places:

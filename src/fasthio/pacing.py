@@ -90,6 +90,9 @@ class Circuit:
 class Pace:
     """Keep count of one target's failures, and say how long to hold off.
 
+    Args:
+        backoff: the rule for failures in a row.
+        circuit: the rule for giving a target up.
     Attributes:
         failures: in a row.
         state: "closed" while all is well enough, "open" while the target is given
