@@ -479,8 +479,8 @@ def test_events_at_every_split() -> None:
     events = b"retry: 7\nid: 1\ndata: a\n\n:c\ndata: b\r\ndata: c\r\n\r\nid: 2\ndata: d\r\r"
     for message, closed in [
         (STREAM + chunk(events[:20]) + chunk(events[20:]) + b"0\r\n\r\n", False),
-        (STREAM.replace(b"Transfer-Encoding: chunked", b"Content-Length: %d" % len(events)) + events,
-         False),
+        (STREAM.replace(b"Transfer-Encoding: chunked", b"Content-Length: %d" % len(events))
+         + events, False),
         (STREAM.replace(b"Transfer-Encoding: chunked\r\n", b"") + events, True),
         (STREAM + chunk(events) + b"5\r\nhelloX", False),  # fails behind the events
         (STREAM + chunk(events) + b"5\r\nhel", True),  # ends behind the events
