@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
+import fasthio
 from fasthio import grammar
 
 ROOT = Path(__file__).parent.parent
@@ -160,6 +161,30 @@ def test_named_files_exist(page: Path) -> None:
         if re.match(r"[a-z]+:|#", link) or link.startswith("_generated/"):
             continue
         assert (page.parent / link.partition("#")[0]).exists(), f"{page.name} links to {link}"
+
+
+def test_every_module_is_on_the_map() -> None:
+    """The design names the job of each module."""
+    text = (DOCS / "design.md").read_text(encoding="utf-8").partition("## Buffers")[0]
+    named = set(re.findall(r"`(\w+)`", text))
+    for path in (ROOT / "src" / "fasthio").glob("*.py"):
+        if not path.stem.startswith("__"):
+            assert path.stem in named, f"docs/design.md says nothing of {path.name}"
+
+
+def test_every_page_is_in_the_contents() -> None:
+    contents = (DOCS / "index.md").read_text(encoding="utf-8")
+    for page in DOCS.glob("*.md"):
+        if page.name != "index.md":
+            assert f"\n{page.stem}\n" in contents, page.name
+
+
+def test_public_names_are_in_the_reference() -> None:
+    """`fasthio.__all__` is told of at the head of the API reference."""
+    text = (DOCS / "api.md").read_text(encoding="utf-8")
+    for name in fasthio.__all__:
+        if not name.startswith("__"):
+            assert f"`{name}`" in text, name
 
 
 def test_named_codes_exist() -> None:

@@ -63,19 +63,14 @@ class Admission(Generic[T]):
 
         Args:
             item: what waits.
-            origin: what it takes turns with the others of.
-            suspect: True to let it in only behind the sound, a few at a time.
+            origin: where it goes.
+            suspect: True where it failed the last time.
         """
         self.queued += 1
         self._rooms[suspect].join(item, origin)
 
     def drop(self, item: T, origin: Hashable) -> bool:
-        """Take back an item that waits; False if it does not.
-
-        Args:
-            item: what waits.
-            origin: as it was given to `join`.
-        """
+        """Take back an item that waits for a place at `origin`; False if it does not."""
         found = any(room.drop(item, origin) for room in self._rooms)
         self.queued -= found
         return found
@@ -104,8 +99,8 @@ class Admission(Generic[T]):
         """Let an item in that has not waited; False where it must, or others wait.
 
         Args:
-            origin: as for `join`.
-            suspect: as for `join`.
+            origin: where it goes.
+            suspect: True where it failed the last time.
         Cost: that of a dictionary, and nothing else.
         """
         if self.queued or self.inside >= self.places:

@@ -40,7 +40,16 @@ RESUME: Final = 0.75
 
 
 class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
-    """Decide which poll begins when; how it is done is a subclass's."""
+    """Decide which poll begins when; how it is done is a subclass's.
+
+    Args:
+        tymth, clock, wall, concurrency, connections, openings, backlog, seed: as
+            for `polling.Poller`.
+        each: `connections_per_origin` there.
+        longest: `longest_retry_after` there.
+    Raises:
+        ValueError: an argument is out of its range.
+    """
 
     results: deque[PollResult]
     counts: Counter[str]

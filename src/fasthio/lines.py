@@ -38,7 +38,13 @@ def key_of(target: Target) -> Key:
 
 
 class Flight:
-    """One poll under way: of which `target`, its `number` there, and when it was `due`."""
+    """One poll under way.
+
+    Args:
+        target: what is polled.
+        number: of the poll on its target.
+        due: tyme it was due.
+    """
 
     __slots__ = (
         "admitted",
@@ -292,11 +298,13 @@ def request_fields(target: Target) -> tuple[tuple[str, str], ...]:
 
 
 def poll_limits(limits: Limits | None, max_body: int) -> Limits:
-    """Make the limits of a poll: the body bounded, and the number of events.
+    """Make the limits of a poll.
 
     Args:
-        limits: those given; None for the default ones.
+        limits: to begin with; None for the default ones.
         max_body: octets a body may have.
+    Returns:
+        The same with the body bounded, and the number of events.
     """
     values = dict(vars(limits or LIMITS))
     values["body"] = max_body

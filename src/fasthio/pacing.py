@@ -90,6 +90,9 @@ class Circuit:
 class Pace:
     """Keep count of one target's failures, and say how long to hold off.
 
+    Args:
+        backoff: the rule for failures in a row.
+        circuit: the rule for giving a target up.
     Attributes:
         backoff: how long to hold off after a failure.
         circuit: when to give the target up, and when to probe it.

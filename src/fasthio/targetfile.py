@@ -32,7 +32,7 @@ _AT: Final = re.compile(r"at line (\d+)")
 
 
 class TargetsFileError(ValueError):
-    """Report what is wrong with a targets file.
+    """Report what is wrong with a targets file, in a `message` that begins with the place.
 
     Args:
         message: what is wrong.
