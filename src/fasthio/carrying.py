@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from hio import help
-from hio.core import tcp
 from hio.core.http import httping
 
 from .connecting import Connector, ConnectorTls
