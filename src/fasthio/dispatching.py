@@ -59,6 +59,22 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
         longest: float,
         seed: int | None,
     ) -> None:
+        """Set up; see `Poller` for what the arguments mean.
+
+        Args:
+            tymth: gives the tyme, None for the clock.
+            clock: gives the time in seconds.
+            wall: gives the seconds since the epoch.
+            concurrency: polls under way at most.
+            each: connections of an origin, None for one for each target.
+            connections: open at most.
+            openings: connections opened per second at most.
+            backlog: results that may wait.
+            longest: seconds for which Retry-After is obeyed at most.
+            seed: of the jitter.
+        Raises:
+            ValueError: an argument is out of its range.
+        """
         super().__init__(tymth=tymth)
         if backlog < BACKLOG_LEAST:
             raise ValueError(f"backlog must be at least {BACKLOG_LEAST}: {backlog!r}")

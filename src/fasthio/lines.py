@@ -61,6 +61,13 @@ class Flight:
     )
 
     def __init__(self, target: Target, number: int, due: float) -> None:
+        """Begin a poll.
+
+        Args:
+            target: what is polled.
+            number: of the poll on its target.
+            due: tyme in seconds it was due.
+        """
         self.target = target
         self.number = number
         self.due = due
@@ -292,7 +299,12 @@ def request_fields(target: Target) -> tuple[tuple[str, str], ...]:
 
 
 def poll_limits(limits: Limits | None, max_body: int) -> Limits:
-    """Make the limits of a poll: the body bounded, and the number of events."""
+    """Make the limits of a poll: the body bounded, and the number of events.
+
+    Args:
+        limits: the program's; None for the default ones.
+        max_body: octets a body may have.
+    """
     values = dict(vars(limits or LIMITS))
     values["body"] = max_body
     if values["events"] is None:
