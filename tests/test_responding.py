@@ -480,12 +480,7 @@ def test_events_at_every_split() -> None:
     for message, closed in [
         (STREAM + chunk(events[:20]) + chunk(events[20:]) + b"0\r\n\r\n", False),
         (STREAM.replace(b"Transfer-Encoding: chunked", b"Content-Length: %d" % len(events))
-<<<<<<< HEAD
-         + events,
-         False),
-=======
          + events, False),
->>>>>>> docs-site
         (STREAM.replace(b"Transfer-Encoding: chunked\r\n", b"") + events, True),
         (STREAM + chunk(events) + b"5\r\nhelloX", False),  # fails behind the events
         (STREAM + chunk(events) + b"5\r\nhel", True),  # ends behind the events
