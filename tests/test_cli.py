@@ -11,14 +11,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import metadata
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import fasthio
-from fasthio import cli, demo, pollcore
-from fasthio.pollcore import PollPlan
+from fasthio import cli, demo, pollcli
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +49,15 @@ def command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]
 
 
 @pytest.fixture
-def plans(monkeypatch: pytest.MonkeyPatch) -> list[PollPlan]:
-    """Take the plans that the command makes instead of carrying them out."""
-    taken: list[PollPlan] = []
-    monkeypatch.setattr(pollcore, "poll", lambda plan, report, refresh: taken.append(plan))
+def plans(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Take the targets that the command makes instead of polling them."""
+    taken: list[Any] = []
+
+    def carry_out(options: Any, specs: Any, file: Any, respec: Any) -> int:
+        taken.append(specs)
+        return 0
+
+    monkeypatch.setattr(pollcli, "_carry_out", carry_out)
     return taken
 
 
@@ -96,13 +101,13 @@ def test_poll_as_a_process(root: str, nobody: str) -> None:
 def test_json_lines(root: str, nobody: str, tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
     arguments = ["poll", root + "/json", nobody, "--timeout", "5", "--json", str(path)]
-    assert cli.main([*arguments, "--count", "2", "--every", "0.01"]) == 1
+    assert cli.main([*arguments, "--count", "2", "--every", "0.1"]) == 1
     results = [json.loads(line) for line in path.read_text().splitlines()]
     good = [result for result in results if result["url"] == root + "/json"]
     bad = [result for result in results if result["url"] == nobody]
     assert (len(good), len(bad)) == (2, 2)
-    assert all(result["status"] == 200 and result["failure"] is None for result in good)
-    assert all(result["status"] is None and result["failure"] == "refused" for result in bad)
+    assert all(result["status"] == 200 and result["outcome"] == "ok" for result in good)
+    assert all(result["status"] is None and result["reason"] == "refused" for result in bad)
 
 
 def test_json_on_standard_output(root: str) -> None:
@@ -111,29 +116,56 @@ def test_json_on_standard_output(root: str) -> None:
     assert "failures  0" in done.stderr
 
 
-def test_arguments_make_the_plan(plans: list[PollPlan]) -> None:
+def test_arguments_make_the_targets(plans: list[Any]) -> None:
     url = "http://127.0.0.1:1/"
-    arguments = "--every 0.5 --count 3 --method post --timeout 2 --header".split()
-    assert cli.main(["poll", url, *arguments, "A: b", "--header", "C:d:e "]) == 0
-    assert plans == [
-        PollPlan(
-            urls=(url,),
-            every=0.5,
-            count=3,
-            method="POST",
-            headers=(("A", "b"), ("C", "d:e")),
-            timeout=2.0,
-        )
-    ]
+    arguments = "--every 500ms --count 3 --method post --timeout 2 --retries 1 --jitter 0.1".split()
+    arguments += "--conditional --expect 200,404 --header".split()
+    assert cli.main(["poll", url, url, *arguments, "A: b", "--header", "C:d:e "]) == 0
+    ((spec,),) = plans  # the same URL twice is one target
+    assert (spec.url, spec.every, spec.count, spec.method) == (url, 0.5, 3, "POST")
+    assert spec.headers == (("A", "b"), ("C", "d:e"))
+    assert (spec.timeout, spec.retries, spec.jitter) == (2.0, 1, 0.1)
+    assert (spec.conditional, spec.expect) == (True, frozenset((200, 404)))
 
 
 @pytest.mark.parametrize(
     ("arguments", "count"),
-    [([], 1), (["--every", "2"], None), (["--every", "2", "--count", "4"], 4)],
+    [
+        ([], 1),
+        (["--every", "2"], None),
+        (["--every", "2", "--count", "4"], 4),
+        (["--duration", "2"], None),
+        (["--rate", "2"], None),
+    ],
 )
-def test_default_count(plans: list[PollPlan], arguments: list[str], count: int | None) -> None:
+def test_default_count(plans: list[Any], arguments: list[str], count: int | None) -> None:
     cli.main(["poll", "http://127.0.0.1:1/", *arguments])
-    assert plans[0].count == count
+    assert plans[0][0].count == count
+
+
+def test_rate_is_shared_by_all(plans: list[Any]) -> None:
+    urls = [f"http://127.0.0.1:1/{number}" for number in range(20)]
+    cli.main(["poll", *urls, "--rate", "5"])
+    assert {spec.every for spec in plans[0]} == {4.0}
+
+
+def test_targets_from_a_file(plans: list[Any], tmp_path: Path) -> None:
+    path = tmp_path / "targets.toml"
+    path.write_text('[[target]]\nurl = "http://a.test/"\nevery = "9s"\n')
+    arguments = ["--targets", str(path), "--timeout", "3", "--every", "2"]
+    assert cli.main(["poll", "http://b.test/", *arguments]) == 0
+    ((one, two),) = plans
+    assert [(spec.url, spec.every, spec.timeout) for spec in (one, two)] == [
+        ("http://b.test/", 2.0, 3.0),
+        ("http://a.test/", 9.0, 3.0),
+    ]
+
+
+def test_a_wrong_targets_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "targets.toml"
+    path.write_text('[[target]]\nurl = "http://a.test/"\nevry = "9s"\n')
+    assert cli.main(["poll", "--targets", str(path)]) == 2
+    assert f"{path}, line 3, evry: unknown key" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -142,7 +174,7 @@ def test_default_count(plans: list[PollPlan], arguments: list[str], count: int |
         (["poll"], ["URL"]),
         (["poll", "example.org"], ["URL", "'example.org'"]),
         (["poll", "http://x:y/"], ["URL", "'http://x:y/'"]),
-        (["poll", r"http://a\b/"], [r"http://a\b/"]),
+        (["poll", r"http://a\b/"], [r"http://a\\b/"]),
         (["poll", "http://x/", "--every", "-1"], ["--every", "-1"]),
         (["poll", "http://x/", "--every", "soon"], ["--every", "'soon'"]),
         (["poll", "http://x/", "--every", "nan"], ["--every", "'nan'"]),
@@ -158,6 +190,16 @@ def test_default_count(plans: list[PollPlan], arguments: list[str], count: int |
         (["poll", "http://x/", "--header", "a: \u20ac"], ["--header", "value of a"]),
         (["poll", "http://x/", "--json", "/nowhere/at/all"], ["--json", "/nowhere/at/all"]),
         (["poll", "http://x/", "--colour"], ["--colour"]),
+        (["poll", "http://x/", "--retries", "-1"], ["--retries", "-1"]),
+        (["poll", "http://x/", "--expect", "OK"], ["--expect", "'OK'"]),
+        (["poll", "http://x/", "--rate", "0"], ["--rate", "'0'"]),
+        (["poll", "http://x/", "--rate", "1", "--every", "1"], ["--rate", "--every"]),
+        (["poll", "http://x/", "--metrics", "70000"], ["--metrics", "'70000'"]),
+        (["poll", "http://x/", "--concurrency", "0"], ["--concurrency", "'0'"]),
+        (["poll", "http://x/", "--jitter", "2", "--every", "1"], ["jitter", "every"]),
+        (["poll", "http://x/", "--out", "results.txt"], ["--out", "results.txt"]),
+        (["poll", "http://x/", "--out", "/nowhere/r.csv"], ["--out", "/nowhere/r.csv"]),
+        (["poll", "http://x/", "--targets", "/nowhere/t"], ["--targets", "/nowhere/t"]),
         (["demo", "--duration", "0"], ["--duration", "0"]),
         (["look"], ["look"]),
         ([], ["COMMAND"]),
@@ -177,22 +219,15 @@ def test_usage_errors(
         assert complaint in last
 
 
-def test_interrupt_ends_with_the_summary(
-    root: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def poll(plan: PollPlan, report: Any, refresh: Any) -> None:
-        report(pollcore.PollResult(plan.urls[0], 0.0, latency=0.1, status=200))
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(pollcore, "poll", poll)
-    assert cli.main(["poll", root]) == 0
-    assert "requests  1 in " in capsys.readouterr().out
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="no such signal there")
-def test_interrupt_of_a_process(root: str) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_in_order(root: str, tmp_path: Path, number: signal.Signals) -> None:
+    path = tmp_path / "results.jsonl"
     process = subprocess.Popen(
-        [sys.executable, "-m", "fasthio", "poll", root + "/json", "--every", "0.01"],
+        [
+            *[sys.executable, "-m", "fasthio", "poll", root + "/json", root + "/slow"],
+            *["--every", "0.05", "--out", str(path)],
+        ],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -200,11 +235,47 @@ def test_interrupt_of_a_process(root: str) -> None:
     )
     assert process.stdout is not None
     first = process.stdout.readline()
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, err = process.communicate(timeout=60)
     assert "200 OK" in first
     assert "failures  0" in out
     assert (process.returncode, err) == (0, "")
+    results = [json.loads(line) for line in path.read_text().splitlines()]
+    for url in (root + "/json", root + "/slow"):
+        spans = sorted((r["number"], r["count"]) for r in results if r["url"] == url)
+        assert spans[0][0] == 0
+        for (start, count), (after, _) in pairwise(spans):
+            assert start + count == after
+    # what was under way when the signal came has ended well
+    assert "ok" in {r["outcome"] for r in results if r["url"] == root + "/slow"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
+def test_a_second_signal_ends_polls_under_way(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}/"
+        process = subprocess.Popen(
+            [
+                *[sys.executable, "-m", "fasthio", "poll", url, "--every", "1"],
+                *["--timeout", "1h", "--out", str(path)],
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        peer, _ = deaf.accept()
+        process.send_signal(signal.SIGINT)
+        assert "once more" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        peer.close()
+    assert "requests  1 in " in out
+    assert (process.returncode, err) == (0, "")
+    results = [json.loads(line) for line in path.read_text().splitlines()]
+    assert ("cancelled", "stopped") in {(r["outcome"], r["reason"]) for r in results}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such terminals there")

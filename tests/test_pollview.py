@@ -6,20 +6,41 @@ import io
 import json
 import re
 import sys
+from collections import deque
+from typing import Any
 
 import pytest
 
 from fasthio import pollview
 from fasthio.engine import ENGINE
-from fasthio.pollcore import PollResult
-from fasthio.pollview import JsonLines, Lines, Table, Tally, Totals, make_view, percentile
+from fasthio.pollview import (
+    JsonLines,
+    Lines,
+    Table,
+    Tally,
+    Timeline,
+    Totals,
+    make_view,
+    sparkline,
+)
+from fasthio.results import Latency, PollResult
+from fasthio.targets import Target, TargetSpec
 
 URL = "http://127.0.0.1:1/"
-GOOD = PollResult(URL, 0.0, latency=0.002, status=200, reason="OK", octets=10)
-REFUSED = PollResult(URL, 0.0, failure="refused", error="connection refused")
-BUSY = PollResult(
-    URL, 0.0, latency=0.001, status=503, reason="Busy", failure="status-503", error="503 Busy"
-)
+TARGET = Target(TargetSpec(URL))
+
+
+def make(
+    outcome: str, latency: float | None = None, target: Target = TARGET, **kwa: Any
+) -> PollResult:
+    parts = None if latency is None else Latency(None, None, latency)
+    return PollResult(target, outcome, due=0.0, number=0, started=0.0, latency=parts, **kwa)
+
+
+GOOD = make("ok", 0.002, status=200, phrase="OK", octets=10, attempts=1)
+REFUSED = make("error", 0.5, reason="refused", error="connection refused")
+BUSY = make("unexpected", 0.001, status=503, phrase="Busy", reason="status-503", error="503 Busy")
+SKIPPED = make("skipped", reason="overlap", count=3)
 
 
 class Terminal(io.StringIO):
@@ -29,54 +50,44 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.mark.parametrize(
-    ("values", "share", "expected"),
-    [
-        ([], 0.5, None),
-        ([3.0], 0.01, 3.0),
-        ([3.0], 1.0, 3.0),
-        ([1.0, 2.0], 0.5, 1.0),
-        ([1.0, 2.0], 0.51, 2.0),
-        ([5.0, 1.0, 4.0, 2.0, 3.0], 0.5, 3.0),
-        ([float(n) for n in range(1, 101)], 0.95, 95.0),
-        ([float(n) for n in range(1, 101)], 0.99, 99.0),
-        ([float(n) for n in range(1, 1001)], 0.999, 999.0),
-    ],
-)
-def test_percentile(values: list[float], share: float, expected: float | None) -> None:
-    assert percentile(values, share) == expected
-
-
 def test_tally() -> None:
     tally = Tally()
-    for result in (GOOD, REFUSED, BUSY, GOOD):
+    for result in (GOOD, REFUSED, BUSY, SKIPPED, GOOD):
         tally.add(result)
     assert tally.requests == 4
     assert tally.failed == 2
     assert tally.failures == {"refused": 1, "status-503": 1}
+    assert tally.skipped == {"overlap": 3}
     assert tally.octets == 20
-    assert list(tally.latencies) == [0.002, 0.001, 0.002]
-    assert tally.last is GOOD
+    assert (tally.latencies.count, tally.latencies.most) == (3, 0.002)
+    assert list(tally.recent) == [0.002, None, None, 0.002]
+    assert (tally.last, tally.failing, tally.recent_latency) == (GOOD, False, 0.002)
 
 
-def test_tally_keeps_a_bounded_number_of_latencies(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pollview, "KEPT", 3)
-    totals = Totals([URL])
-    for _ in range(5):
-        totals.add(GOOD)
-    assert len(totals.all.latencies) == 3
-    assert totals.all.answered == 5
-    assert "(of the last 3 whole responses)" in "\n".join(totals.summary())
+def test_sparkline() -> None:
+    assert sparkline(deque([1.0, 8.0, None, 4.5])) == "▁█!▄"
+    assert sparkline(deque([0.0])) == "▁"
+    assert sparkline(deque()) == ""
+
+
+def test_timeline_keeps_a_bounded_number_of_intervals() -> None:
+    timeline = Timeline()
+    for second in range(2000):
+        timeline.add(float(second), 0.001)
+    assert len(timeline.intervals) <= Timeline.MOST
+    assert timeline.width == 16.0
+    assert sum(each.count for each in timeline.intervals) == 2000
 
 
 def test_summary() -> None:
-    totals = Totals([URL])
-    for result in (GOOD, REFUSED, BUSY, REFUSED):
+    totals = Totals()
+    for result in (GOOD, REFUSED, BUSY, SKIPPED, REFUSED):
         totals.add(result)
     lines = totals.summary()
     assert re.fullmatch(r"requests  4 in \d+\.\d s", lines[0])
     assert lines[1:] == [
         "failures  3 (refused 2, status-503 1)",
+        "skipped   3 (overlap 3)",
         "octets    10 of bodies",
         "latency   p50 1.00 ms  p95 2.00 ms  p99 2.00 ms  (of 2 whole responses)",
         f"engine    {ENGINE}",
@@ -84,7 +95,7 @@ def test_summary() -> None:
 
 
 def test_summary_of_nothing() -> None:
-    lines = Totals([URL]).summary()
+    lines = Totals().summary()
     assert lines[0].startswith("requests  0 in ")
     assert lines[1:4] == ["failures  0", "octets    0 of bodies", "latency   no whole response"]
 
@@ -92,29 +103,35 @@ def test_summary_of_nothing() -> None:
 def test_lines() -> None:
     stream = io.StringIO()
     view = Lines(stream)
-    for result in (GOOD, REFUSED, BUSY):
+    for result in (GOOD, REFUSED, BUSY, SKIPPED):
         view.show(result)
+    view.say("more\x1b")
     view.refresh()
     view.close()
-    shown = [line.split(" ", 1)[1] for line in stream.getvalue().splitlines()]
-    assert shown == [
+    *shown, said = stream.getvalue().splitlines()
+    assert said == "more\N{REPLACEMENT CHARACTER}"
+    assert [line.split(" ", 1)[1] for line in shown] == [
         f"{URL} 200 OK, 10 octets, 2.00 ms",
         f"{URL} FAILED refused: connection refused",
         f"{URL} FAILED 503 Busy, 0 octets, 1.00 ms",
+        f"{URL} SKIPPED overlap, 3 polls",
     ]
 
 
 def test_what_a_server_sends_cannot_play_with_the_terminal() -> None:
-    result = PollResult(URL, 0.0, latency=0.1, status=200, reason="\x1b[2J\x9b1m\r\n", octets=1)
+    result = make("ok", 0.1, status=200, phrase="\x1b[2J\x9b1m\r\n", octets=1)
     assert "\x1b" not in pollview.describe(result)
     assert pollview.describe(result).isprintable()
-    result = PollResult(URL, 0.0, failure="malformed", error="\x1b]0;title\x07")
+    result = make("error", 0.1, reason="malformed", error="\x1b]0;title\x07")
     assert pollview.describe(result).isprintable()
 
 
 def test_events_and_redirects_are_told() -> None:
-    result = PollResult(URL, 0.0, latency=0.1, status=200, reason="OK", events=5, redirects=2)
-    assert pollview.describe(result) == "200 OK, 0 octets, 5 events, 2 redirected, 100.00 ms"
+    result = make("ok", 0.1, status=200, phrase="OK", events=({},) * 5, redirects=2, attempts=3)
+    assert (
+        pollview.describe(result)
+        == "200 OK, 0 octets, 5 events, 2 redirected, 3 attempts, 100.00 ms"
+    )
 
 
 def test_json_lines() -> None:
@@ -124,43 +141,86 @@ def test_json_lines() -> None:
     lines.write(REFUSED)
     first, second = map(json.loads, stream.getvalue().splitlines())
     assert first == {
+        "time": "1970-01-01T00:00:00.000000+00:00",
+        "label": URL,
         "url": URL,
-        "time": 0.0,
-        "latency": 0.002,
+        "outcome": "ok",
+        "reason": "",
         "status": 200,
-        "reason": "OK",
+        "latency": 0.002,
+        "connect": None,
+        "first": None,
+        "attempts": 1,
         "octets": 10,
         "events": 0,
         "redirects": 0,
-        "failure": None,
-        "error": None,
+        "number": 0,
+        "count": 1,
+        "due": 0.0,
+        "error": "",
     }
-    assert (second["status"], second["latency"]) == (None, None)
-    assert (second["failure"], second["error"]) == ("refused", "connection refused")
+    assert (second["status"], second["outcome"]) == (None, "error")
+    assert (second["reason"], second["error"]) == ("refused", "connection refused")
 
 
-def test_table() -> None:
+def plain(stream: Terminal) -> str:
+    return re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", stream.getvalue())
+
+
+def test_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     stream = Terminal()
-    totals = Totals([URL])
+    totals = Totals()
     view = make_view(stream, totals)
     assert isinstance(view, Table)
     totals.add(GOOD)
     view.show(GOOD)
     view.refresh()
     totals.add(REFUSED)
+    view.say("targets.toml, line 3")
     view.close()
-    text = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", stream.getvalue())
+    text = plain(stream)
     assert URL in text
     assert "2.00 ms" in text
+    assert "█!" in text
     assert "FAILED" in text
+    assert "targets.toml, line 3" in text
+
+
+def test_table_shows_the_failing_and_the_slow_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LINES", "14")
+    monkeypatch.setenv("COLUMNS", "120")
+    stream = Terminal()
+    totals = Totals()
+    for number in range(20):
+        target = Target(TargetSpec(URL, label=f"target-{number:02}"))
+        totals.add(make("ok", 0.001 * number, target, status=200))
+    bad = Target(TargetSpec(URL, label="target-bad"))
+    totals.add(make("timeout", 9.0, bad, reason="timeout-first"))
+    view = Table(stream, totals, count=42)
+    view.close()
+    text = plain(stream)
+    shown = re.findall(r"target-\w+", text[text.rindex("target ") :])
+    assert shown == ["target-bad", "target-19", "target-18", "target-17"]
+    assert "17 more that are faster" in text
+
+
+def test_progress() -> None:
+    totals = Totals()
+    for result in (GOOD, SKIPPED):
+        totals.add(result)
+    bar = Table(Terminal(), totals, count=10).bar()
+    assert (bar.completed, bar.total) == (4, 10)
+    assert Table(Terminal(), totals, duration=60.0).bar().total == 60.0
+    assert Table(Terminal(), totals).bar() is None
 
 
 def test_plain_lines_where_there_is_no_terminal() -> None:
-    assert isinstance(make_view(io.StringIO(), Totals([URL])), Lines)
+    assert isinstance(make_view(io.StringIO(), Totals()), Lines)
 
 
 def test_plain_lines_where_rich_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] == "rich"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "rich", None)
-    assert isinstance(make_view(Terminal(), Totals([URL])), Lines)
+    assert isinstance(make_view(Terminal(), Totals()), Lines)

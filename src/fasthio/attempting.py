@@ -324,6 +324,7 @@ class Attempter(Dispatcher):
                 judge(target, result, response)
             else:
                 result.status = response["status"]
+                result.phrase = response["reason"] or ""
                 result.headers = response["headers"]
                 result.body = response["body"]
                 result.octets = len(result.body)

@@ -32,6 +32,7 @@ def judge(target: Target, result: PollResult, response: dict[str, Any]) -> None:
     """
     status: int = response["status"]
     result.status = status
+    result.phrase = response["reason"] or ""
     result.headers = response["headers"]
     result.body = response["body"]
     result.octets = len(result.body)
@@ -45,12 +46,12 @@ def judge(target: Target, result: PollResult, response: dict[str, Any]) -> None:
         result.body = kept.body
         assert kept.status is not None
         effective = kept.status
-    _compare(spec, result, effective, response["reason"] or "")
+    _compare(spec, result, effective)
     if spec.conditional:
         _remember(target, result)
 
 
-def _compare(spec: TargetSpec, result: PollResult, status: int, phrase: str) -> None:
+def _compare(spec: TargetSpec, result: PollResult, status: int) -> None:
     """Compare a response with what is expected."""
     expect = spec.expect
     if callable(expect):
@@ -67,7 +68,7 @@ def _compare(spec: TargetSpec, result: PollResult, status: int, phrase: str) -> 
     good = status < 400 if expect is None else status in expect  # type: ignore[operator]
     if not good:
         result.outcome, result.reason = "unexpected", f"status-{result.status}"
-        result.error = f"{result.status} {phrase}".rstrip()
+        result.error = f"{result.status} {result.phrase}".rstrip()
 
 
 def _remember(target: Target, result: PollResult) -> None:

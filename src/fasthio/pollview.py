@@ -2,68 +2,86 @@
 
 from __future__ import annotations
 
+import heapq
 import json
-import math
+import shutil
 import time
 from collections import Counter, deque
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO
 
 from .engine import ENGINE
+from .histogram import Histogram
 
 if TYPE_CHECKING:
-    from .pollcore import PollResult
+    from .polling import Poller
+    from .results import PollResult
 
-__all__ = ["JsonLines", "Lines", "Tally", "Totals", "View", "make_view", "percentile"]
+__all__ = ["JsonLines", "Lines", "Table", "Tally", "Totals", "View", "make_view", "sparkline"]
 
-#: Latencies kept to take percentiles of: the latest, so that memory stays bounded.
-KEPT = 100_000
-
-
-def percentile(latencies: Iterable[float], share: float) -> float | None:
-    """Give the nearest-rank percentile: the least value that `share` of all do not exceed.
-
-    Args:
-        latencies: in any order.
-        share: above 0, at most 1; 0.95 for p95.
-    Returns:
-        One of the values; None when there is none.
-    """
-    ordered = sorted(latencies)
-    return ordered[math.ceil(share * len(ordered)) - 1] if ordered else None
+#: Latencies that a sparkline shows.
+SPARKS: Final = 16
+#: What a sparkline is made of, a failure last.
+BARS: Final = "▁▂▃▄▅▆▇█"
+FAILED: Final = "!"
+#: Seconds between two drawings of the table, and lines that are kept free round it.
+REDRAW: Final = 0.25
+FREE_LINES: Final = 10
 
 
 class Tally:
-    """Count the polls of one URL, or of all.
+    """Count the polls of one target, or of all.
 
     Attributes:
-        requests: polls that ended.
-        failures: how many failed, by kind.
+        label: of the target.
+        requests: polls that were begun and have ended.
+        skipped: due polls that were not begun, by reason.
+        failures: how many failed, by reason.
         octets: of all bodies.
         events: server-sent events.
-        latencies: the latest `KEPT`, in seconds, of polls that had a whole response.
-        last: the latest result.
+        latencies: of polls that had a whole response.
+        recent: the latest latencies in seconds; None for a failure.
+        last: the latest result of a poll that was begun.
     """
 
-    def __init__(self) -> None:
+    __slots__ = (
+        "events",
+        "failures",
+        "label",
+        "last",
+        "latencies",
+        "octets",
+        "recent",
+        "requests",
+        "skipped",
+    )
+
+    def __init__(self, label: str = "") -> None:
+        self.label = label
         self.requests = 0
-        self.answered = 0
+        self.skipped: Counter[str] = Counter()
         self.failures: Counter[str] = Counter()
         self.octets = 0
         self.events = 0
-        self.latencies: deque[float] = deque(maxlen=KEPT)
+        self.latencies = Histogram()
+        self.recent: deque[float | None] = deque(maxlen=SPARKS)
         self.last: PollResult | None = None
 
     def add(self, result: PollResult) -> None:
         """Count one result."""
+        if result.outcome == "skipped":
+            self.skipped[result.reason] += result.count
+            return
         self.requests += 1
         self.octets += result.octets
-        self.events += result.events
-        if result.failure is not None:
-            self.failures[result.failure] += 1
-        if result.latency is not None:
-            self.answered += 1
-            self.latencies.append(result.latency)
+        self.events += len(result.events)
+        if result.failed:
+            self.failures[result.reason] += 1
+        whole = result.outcome in ("ok", "unchanged", "unexpected")
+        if whole and result.latency is not None:
+            self.latencies.add(result.latency.total)
+            self.recent.append(None if result.failed else result.latency.total)
+        else:
+            self.recent.append(None)
         self.last = result
 
     @property
@@ -71,43 +89,121 @@ class Tally:
         """Give how many polls failed."""
         return sum(self.failures.values())
 
+    @property
+    def failing(self) -> bool:
+        """Tell whether the latest poll failed."""
+        return self.last is not None and self.last.failed
+
+    @property
+    def recent_latency(self) -> float:
+        """Give the greatest of the latest latencies in seconds."""
+        return max((each for each in self.recent if each is not None), default=0.0)
+
 
 class Totals:
-    """Count the polls of all URLs, and of each."""
+    """Count the polls of all targets, and of each.
 
-    def __init__(self, urls: Iterable[str]) -> None:
+    Attributes:
+        all: what all came to.
+        each: tallies by label, of targets that have had a result.
+        start: clock when counting began, in seconds.
+        timeline: latencies by time, for the plot.
+    """
+
+    def __init__(self) -> None:
         self.all = Tally()
-        self.each = {url: Tally() for url in urls}
+        self.each: dict[str, Tally] = {}
         self.start = time.monotonic()
+        self.timeline = Timeline()
+        self._marks: deque[tuple[float, int]] = deque([(self.start, 0)])
 
     def add(self, result: PollResult) -> None:
         """Count one result."""
+        tally = self.each.get(result.label)
+        if tally is None:
+            tally = self.each[result.label] = Tally(result.label)
+        tally.add(result)
         self.all.add(result)
-        self.each[result.url].add(result)
+        if result.latency is not None and result.outcome in ("ok", "unchanged", "unexpected"):
+            self.timeline.add(time.monotonic() - self.start, result.latency.total)
 
-    def summary(self) -> list[str]:
-        """Sum up all polls in a few lines of text."""
+    def rate(self) -> float:
+        """Give the polls a second over the last few seconds."""
+        now = time.monotonic()
+        marks = self._marks
+        if now - marks[-1][0] >= 0.5:
+            marks.append((now, self.all.requests))
+        while len(marks) > 1 and now - marks[0][0] > 5.0:
+            marks.popleft()
+        then, count = marks[0]
+        return (self.all.requests - count) / max(now - then, 1e-3)
+
+    def summary(self, histogram: bool = False) -> list[str]:
+        """Sum up all polls in a few lines of text.
+
+        Args:
+            histogram: add the distribution of latencies.
+        """
         tally = self.all
         seconds = time.monotonic() - self.start
         kinds = ", ".join(f"{kind} {n}" for kind, n in tally.failures.most_common())
         lines = [
             f"requests  {tally.requests} in {seconds:.1f} s",
             f"failures  {tally.failed}" + (f" ({kinds})" if kinds else ""),
-            f"octets    {tally.octets} of bodies"
-            + (f", {tally.events} events" if tally.events else ""),
         ]
-        if tally.latencies:
+        if tally.skipped:
+            reasons = ", ".join(f"{kind} {n}" for kind, n in tally.skipped.most_common())
+            lines.append(f"skipped   {sum(tally.skipped.values())} ({reasons})")
+        lines.append(
+            f"octets    {tally.octets} of bodies"
+            + (f", {tally.events} events" if tally.events else "")
+        )
+        latencies = tally.latencies
+        if latencies.count:
             shares = "  ".join(
-                f"p{share} {in_ms(percentile(tally.latencies, share / 100))}"
-                for share in (50, 95, 99)
+                f"p{share} {in_ms(latencies.percentile(share / 100))}" for share in (50, 95, 99)
             )
-            kept = len(tally.latencies)
-            which = f"of {kept}" if kept == tally.answered else f"of the last {kept}"
-            lines.append(f"latency   {shares}  ({which} whole responses)")
+            lines.append(f"latency   {shares}  (of {latencies.count} whole responses)")
         else:
             lines.append("latency   no whole response")
+        if histogram:
+            lines += ["", *latencies.summary(), ""]
         lines.append(f"engine    {ENGINE}")
         return lines
+
+
+class Timeline:
+    """Latencies by time, in at most `MOST` intervals: they double when there are too many.
+
+    Attributes:
+        width: of an interval, in seconds.
+        intervals: histograms, the first one from 0 on.
+    """
+
+    MOST: Final = 240
+
+    def __init__(self) -> None:
+        self.width = 1.0
+        self.intervals: list[Histogram] = []
+
+    def add(self, seconds: float, latency: float) -> None:
+        """Count a latency at a time since the start."""
+        while seconds >= self.width * self.MOST:
+            self._halve()
+        at = int(seconds / self.width)
+        while len(self.intervals) <= at:
+            self.intervals.append(Histogram(5))
+        self.intervals[at].add(latency)
+
+    def _halve(self) -> None:
+        merged = []
+        for at in range(0, len(self.intervals), 2):
+            first = self.intervals[at]
+            for other in self.intervals[at + 1 : at + 2]:
+                first.merge(other)
+            merged.append(first)
+        self.intervals = merged
+        self.width *= 2
 
 
 class View(Protocol):
@@ -115,6 +211,9 @@ class View(Protocol):
 
     def show(self, result: PollResult) -> None:
         """Take in one result, already counted."""
+
+    def say(self, text: str) -> None:
+        """Tell what is no result."""
 
     def refresh(self) -> None:
         """Redraw, if it is time to."""
@@ -131,8 +230,12 @@ class Lines:
 
     def show(self, result: PollResult) -> None:
         """Write the line of one result."""
-        clock = time.strftime("%H:%M:%S", time.localtime(result.time))
-        print(clock, result.url, describe(result), file=self.stream, flush=True)
+        clock = time.strftime("%H:%M:%S", time.localtime(result.started))
+        print(clock, printable(result.label), describe(result), file=self.stream, flush=True)
+
+    def say(self, text: str) -> None:
+        """Write a line."""
+        print(printable(text), file=self.stream, flush=True)
 
     def refresh(self) -> None:
         """Do nothing: each line is written when it comes."""
@@ -142,62 +245,138 @@ class Lines:
 
 
 class Table:
-    """Show a live table with a row for each URL; needs rich."""
+    """Show a live table of the targets that need looking at; needs rich."""
 
-    def __init__(self, stream: TextIO, totals: Totals) -> None:
+    def __init__(
+        self,
+        stream: TextIO,
+        totals: Totals,
+        poller: Poller | None = None,
+        count: int | None = None,
+        duration: float | None = None,
+    ) -> None:
+        """Begin to draw.
+
+        Args:
+            stream: a terminal.
+            totals: what is shown.
+            poller: whose state is shown, too.
+            count: polls there will be in all; None where that is not known.
+            duration: seconds it will take in all; None where that is not known.
+        """
         from rich.console import Console
         from rich.live import Live
 
         self.totals = totals
-        self.live = Live(
-            console=Console(file=stream), auto_refresh=False, vertical_overflow="visible"
-        )
+        self.poller = poller
+        self.count = count
+        self.duration = duration
+        self.said: deque[str] = deque(maxlen=3)
+        self.live = Live(console=Console(file=stream), auto_refresh=False, vertical_overflow="crop")
         self.drawn = 0.0
         self.live.start()
 
     def show(self, result: PollResult) -> None:
         """Do nothing: the next redraw shows it."""
 
+    def say(self, text: str) -> None:
+        """Show a line under the table."""
+        self.said.append(printable(text))
+
     def refresh(self) -> None:
-        """Redraw, at most five times a second."""
+        """Redraw, a few times a second."""
         now = time.monotonic()
-        if now - self.drawn >= 0.2:
+        if now - self.drawn >= REDRAW:
             self.drawn = now
-            self.live.update(self.table(), refresh=True)
+            self.live.update(self.draw(), refresh=True)
 
     def close(self) -> None:
         """Draw the final state and leave it standing."""
-        self.live.update(self.table(), refresh=True)
+        self.live.update(self.draw(), refresh=True)
         self.live.stop()
 
+    def draw(self) -> Any:
+        """Build all that is shown."""
+        from rich.console import Group
+        from rich.text import Text
+
+        parts: list[Any] = [Text(self.headline()), self.table()]
+        bar = self.bar()
+        if bar is not None:
+            parts.append(bar)
+        parts += [Text(each, style="yellow") for each in self.said]
+        return Group(*parts)
+
+    def headline(self) -> str:
+        """Write the state of all in one line."""
+        tally = self.totals.all
+        shares = " ".join(
+            f"p{share} {in_ms(tally.latencies.percentile(share / 100))}" for share in (50, 95, 99)
+        )
+        words = [
+            f"{tally.requests:,} polls",
+            f"{self.totals.rate():,.0f}/s",
+            f"{tally.failed:,} failed",
+        ]
+        poller = self.poller
+        if poller is not None:
+            words.append(f"{poller.flying:,} under way")
+            if poller.waiting:
+                words.append(f"{poller.waiting:,} waiting")
+            words.append(f"{poller.connections:,} connections")
+            if poller.stalled:
+                words.append("STALLED: results are not taken")
+        return f"{', '.join(words)}   {shares}"
+
     def table(self) -> Any:
-        """Build the table of what is counted so far."""
+        """Build the table: the failing first, then the slowest."""
         from rich import box
         from rich.table import Table as RichTable
         from rich.text import Text
 
+        height = max(3, shutil.get_terminal_size().lines - FREE_LINES)
+        each = self.totals.each
+        shown = heapq.nsmallest(
+            height,
+            each.values(),
+            key=lambda tally: (not tally.failing, -tally.recent_latency),
+        )
         table = RichTable(box=box.SIMPLE_HEAD)
-        table.add_column("URL", no_wrap=True)
-        for title in ("polls", "failed", "octets", "p50", "p95"):
-            table.add_column(title, justify="right", no_wrap=True)
-        table.add_column("last")  # the one to be folded where the terminal is narrow
-        for url, tally in self.totals.each.items():
+        table.add_column("target", overflow="ellipsis", no_wrap=True, min_width=20, ratio=3)
+        for title, least in (("polls", 5), ("failed", 6), ("p50", 9), ("p95", 9)):
+            table.add_column(title, justify="right", no_wrap=True, min_width=least)
+        table.add_column("latest", no_wrap=True, min_width=8)
+        table.add_column("last", overflow="ellipsis", no_wrap=True, min_width=8, ratio=2)
+        for tally in shown:
             last = tally.last
-            bad = last is not None and last.failure is not None
             table.add_row(
-                Text(url),
+                Text(printable(tally.label)),
                 str(tally.requests),
                 Text(str(tally.failed), style="red" if tally.failed else ""),
-                str(tally.octets),
-                in_ms(percentile(tally.latencies, 0.5)),
-                in_ms(percentile(tally.latencies, 0.95)),
-                Text(describe(last) if last else "", style="red" if bad else "green"),
+                in_ms(tally.latencies.percentile(0.5)),
+                in_ms(tally.latencies.percentile(0.95)),
+                sparkline(tally.recent),
+                Text(describe(last) if last else "", style="red" if tally.failing else "green"),
             )
+        if len(shown) < len(each):
+            table.caption = f"{len(each) - len(shown):,} more that are faster"
         return table
+
+    def bar(self) -> Any:
+        """Build the progress bar; None where the work has no end."""
+        from rich.progress_bar import ProgressBar
+
+        if self.count is not None:
+            done = self.totals.all.requests + sum(self.totals.all.skipped.values())
+            return ProgressBar(total=self.count, completed=min(done, self.count))
+        if self.duration is not None:
+            spent = time.monotonic() - self.totals.start
+            return ProgressBar(total=self.duration, completed=min(spent, self.duration))
+        return None
 
 
 class JsonLines:
-    """Write each result as one line of JSON."""
+    """Write each result as one line of JSON, at once."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
@@ -208,33 +387,58 @@ class JsonLines:
         self.stream.flush()
 
 
-def make_view(stream: TextIO, totals: Totals) -> View:
+def make_view(
+    stream: TextIO,
+    totals: Totals,
+    poller: Poller | None = None,
+    count: int | None = None,
+    duration: float | None = None,
+) -> View:
     """Choose the live table for a terminal where rich is installed, else plain lines.
 
     Args:
         stream: where it is shown.
         totals: what it shows.
+        poller: whose state is shown, too.
+        count: polls there will be in all; None where that is not known.
+        duration: seconds it will take in all; None where that is not known.
     """
     if not stream.isatty():
         return Lines(stream)
     try:
-        return Table(stream, totals)
+        return Table(stream, totals, poller, count, duration)
     except ImportError:
         return Lines(stream)
 
 
+def sparkline(latencies: deque[float | None]) -> str:
+    """Draw latencies in a row, the greatest of them highest; failures as !."""
+    known = [each for each in latencies if each is not None]
+    most = max(known, default=0.0)
+    return "".join(
+        FAILED if each is None else BARS[int(each / most * (len(BARS) - 1))] if most else BARS[0]
+        for each in latencies
+    )
+
+
 def describe(result: PollResult) -> str:
     """Describe one result in words."""
-    if result.status is None or result.latency is None:
-        return f"FAILED {result.failure}: {printable(result.error or '')}"
-    words = [f"{result.status} {printable(result.reason)}".rstrip()]
+    if result.outcome == "skipped":
+        times = f", {result.count} polls" if result.count > 1 else ""
+        return f"SKIPPED {result.reason}{times}"
+    latency = result.latency
+    if result.outcome in ("error", "timeout", "cancelled") or latency is None:
+        return f"FAILED {result.reason}: {printable(result.error or result.outcome)}"
+    words = [f"{result.status} {printable(result.phrase)}".rstrip()]
     words.append(f"{result.octets} octets")
     if result.events:
-        words.append(f"{result.events} events")
+        words.append(f"{len(result.events)} events")
     if result.redirects:
         words.append(f"{result.redirects} redirected")
-    words.append(in_ms(result.latency))
-    return ("FAILED " if result.failure else "") + ", ".join(words)
+    if result.attempts > 1:
+        words.append(f"{result.attempts} attempts")
+    words.append(in_ms(latency.total))
+    return ("FAILED " if result.failed else "") + ", ".join(words)
 
 
 def printable(text: str) -> str:

@@ -61,6 +61,7 @@ class PollResult:
         number: of the poll on its target, from 0; of the first one where `count` > 1.
         count: due polls that this result stands for; above 1 only for skipped ones.
         status: of the final response; None without one.
+        phrase: the reason phrase that came with it.
         headers: its fields; None without one.
         body: its octets; with outcome "unchanged" those kept from before.
         events: server-sent events that came, in order.
@@ -86,6 +87,7 @@ class PollResult:
         "number",
         "octets",
         "outcome",
+        "phrase",
         "reason",
         "redirects",
         "started",
@@ -104,6 +106,7 @@ class PollResult:
         reason: str = "",
         count: int = 1,
         status: int | None = None,
+        phrase: str = "",
         headers: Mapping[str, str] | None = None,
         body: bytes | bytearray = b"",
         events: tuple[Mapping[str, Any], ...] = (),
@@ -120,6 +123,7 @@ class PollResult:
         self.number = number
         self.count = count
         self.status = status
+        self.phrase = phrase
         self.headers = headers
         self.body = body
         self.events = events

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from hio.help import Hict
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .results import PollResult
     from .scheduling import Entry, Grid
 
-__all__ = ["Origin", "Target", "TargetSpec", "parse_duration", "parse_url"]
+__all__ = ["Origin", "Target", "TargetSpec", "check_url", "parse_duration", "parse_url"]
 
 #: What stays as it is in the path and query of a URL: RFC 3986 3.3 and 3.4, and "%".
 _URL_SAFE: Final = "%/:?@!$&'()*+,;=~-._[]|^`{}\"\\<>"
@@ -76,10 +76,34 @@ def parse_url(url: Any) -> tuple[Origin, str]:
         ValueError: scheme, host or port is missing or wrong, or the URL holds user
             information, white space or control characters (RFC 9110 4.2).
     """
+    parts = check_url(url)
+    try:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        host, _ = normalize_host_port(parts.hostname, port)
+        target = quote(parts.path, safe=_URL_SAFE) or "/"
+        if parts.query:
+            target = f"{target}?{quote(parts.query, safe=_URL_SAFE)}"
+        check_target(target)
+    except ValueError as error:
+        raise ValueError(f"bad URL {url!r:.200}: {error}") from None
+    return Origin(parts.scheme, host, port), target
+
+
+def check_url(url: Any) -> SplitResult:
+    """Check that a URL is one that a request can be sent to.
+
+    Args:
+        url: absolute URL.
+    Returns:
+        Its parts.
+    Raises:
+        ValueError: scheme, host or port is missing or wrong, or the URL holds user
+            information, white space or control characters (RFC 9110 4.2).
+    """
     if not isinstance(url, str):
         raise ValueError(f"URL must be str: {url!r}")
     if any(char <= " " or char == "\x7f" for char in url):
-        raise ValueError(f"URL holds white space or a control character: {url!r}")
+        raise ValueError(f"URL holds white space or a control character: {url!r:.200}")
     try:
         parts = urlsplit(url)
         number = parts.port
@@ -92,15 +116,10 @@ def parse_url(url: Any) -> tuple[Origin, str]:
         if "@" in parts.netloc:
             # RFC 9110 4.2.4: it would end up in logs; a header does it
             raise ValueError("holds user information, send a header instead")
-        port = number or (443 if parts.scheme == "https" else 80)
-        host, _ = normalize_host_port(parts.hostname, port)
-        target = quote(parts.path, safe=_URL_SAFE) or "/"
-        if parts.query:
-            target = f"{target}?{quote(parts.query, safe=_URL_SAFE)}"
-        check_target(target)
+        normalize_host_port(parts.hostname, number or 80)
     except ValueError as error:
         raise ValueError(f"bad URL {url!r:.200}: {error}") from None
-    return Origin(parts.scheme, host, port), target
+    return parts
 
 
 def _seconds(name: str, value: Any, least: float = 0.0, most: float = _LONGEST) -> float:

@@ -15,8 +15,8 @@ from typing import Any, Final, Protocol, TextIO
 from hio.help import Hict
 
 from .clienting import Client
-from .pollcore import PlanError, check_url
 from .streaming import Stream
+from .targets import check_url
 
 __all__ = ["PlanError", "Watch", "WatchEnd", "WatchPlan", "make_printer", "note", "printable"]
 
@@ -29,12 +29,16 @@ _ESCAPED: Final = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F
 _ESCAPED[0x09] = "\t"
 
 
+class PlanError(ValueError):
+    """Tell that a URL, or what is to be sent to it, cannot be sent."""
+
+
 @dataclass(frozen=True)
 class WatchPlan:
     """Say what to watch and for how long.
 
     Args:
-        url: absolute http or https URL, as `pollcore.check_url` takes it.
+        url: absolute http or https URL, as `targets.check_url` takes it.
         headers: field names and values sent along, in order.
         last_event_id: id to go on after; None or "" for none.
         count: events after which to stop; None for no bound.

@@ -1,0 +1,319 @@
+"""The commands `poll` and `demo`: their options, and what they set going."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TextIO
+
+from . import arguments
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from .pollview import JsonLines
+    from .sinks import Sink
+    from .targetfile import TargetsFile
+    from .targets import TargetSpec
+
+__all__ = ["add_demo", "add_poll"]
+
+#: Exit statuses: all polls succeeded; a poll failed, or results could not be written.
+OK = 0
+FAILED = 1
+
+
+def add_poll(commands: Any) -> None:
+    """Add the command `poll`."""
+    poll = commands.add_parser(
+        "poll",
+        help="poll URLs and tell how they answer",
+        description="Poll URLs, each on a connection of its own that is kept. A response with a "
+        "status of 400 or above, one that is not as expected, a malformed one and none at all are "
+        "failures; after failures a target is polled less often. The exit status is 1 if any poll "
+        "failed. Ctrl-C lets polls under way end; a second one ends them.",
+    )
+    what = poll.add_argument_group("what is polled")
+    what.add_argument(
+        "urls", nargs="*", metavar="URL", type=arguments.url, help="http:// or https:// URL"
+    )
+    what.add_argument(
+        "--targets",
+        metavar="FILE",
+        help="read targets from FILE, too: TOML where it ends with .toml, else a URL a line; "
+        "read again when it changes",
+    )
+    what.add_argument("--method", type=arguments.method, metavar="M", help="default GET")
+    arguments.add_headers(what)
+    what.add_argument(
+        "--expect",
+        type=arguments.status_list,
+        metavar="STATUS",
+        help="what is a success, as 200 or 200,404 (default: below 400)",
+    )
+    what.add_argument(
+        "--conditional",
+        action="store_true",
+        default=None,
+        help="ask only for what has changed, by ETag and Last-Modified",
+    )
+    when = poll.add_argument_group("when", "seconds, or with a unit: 250ms, 2m, 1h")
+    often = when.add_mutually_exclusive_group()
+    often.add_argument(
+        "--every", type=arguments.seconds, metavar="S", help="between polls of a URL (default 1)"
+    )
+    often.add_argument(
+        "--rate", type=arguments.rate, metavar="N", help="polls a second, of all URLs together"
+    )
+    when.add_argument(
+        "--count",
+        type=arguments.positive,
+        metavar="N",
+        help="polls of each URL (default: without end if --every, --rate, --duration or "
+        "--targets is given, else 1)",
+    )
+    when.add_argument(
+        "--duration", type=arguments.duration, metavar="S", help="begin no poll after that"
+    )
+    when.add_argument(
+        "--timeout", type=arguments.duration, metavar="S", help="a poll may take (default 10)"
+    )
+    when.add_argument(
+        "--retries", type=arguments.whole, metavar="N", help="further attempts within a poll"
+    )
+    when.add_argument(
+        "--jitter", type=arguments.seconds, metavar="S", help="put each poll off by up to that"
+    )
+    how = poll.add_argument_group("how many at once")
+    how.add_argument(
+        "--concurrency",
+        type=arguments.positive,
+        default=1_000,
+        metavar="N",
+        help="polls under way at most (default 1000)",
+    )
+    how.add_argument(
+        "--connections-per-origin",
+        type=arguments.positive,
+        metavar="N",
+        help="share so many connections to a server among its URLs",
+    )
+    out = poll.add_argument_group("results")
+    out.add_argument(
+        "--out",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="add results to FILE: .jsonl, .csv or .sqlite; may be repeated",
+    )
+    _add_json(out)
+    out.add_argument("--histogram", action="store_true", help="print the distribution of latencies")
+    out.add_argument("--plot", metavar="FILE", help="draw latencies into an SVG file at the end")
+    out.add_argument(
+        "--metrics",
+        type=arguments.port,
+        metavar="PORT",
+        help="answer Prometheus on this port of 127.0.0.1; 0 for a free one",
+    )
+    poll.set_defaults(command=run_poll, parser=poll)
+
+
+def add_demo(commands: Any) -> None:
+    """Add the command `demo`."""
+    demo = commands.add_parser(
+        "demo",
+        help="poll a server that comes with fasthio",
+        description="Start a server on a free loopback port and poll its endpoints: JSON, "
+        "chunked, redirect, slow and event stream.",
+    )
+    demo.add_argument(
+        "--duration", type=arguments.duration, default=5.0, metavar="S", help="seconds (default 5)"
+    )
+    demo.add_argument(
+        "--every",
+        type=arguments.seconds,
+        default=0.5,
+        metavar="S",
+        help="seconds between polls of a URL",
+    )
+    _add_json(demo)
+    demo.set_defaults(command=run_demo, parser=demo)
+
+
+def _add_json(parser: Any) -> None:
+    parser.add_argument(
+        "--json",
+        metavar="FILE",
+        help="write each result as a line of JSON to FILE; - is standard output, "
+        "all else goes to standard error then",
+    )
+
+
+def run_poll(options: argparse.Namespace) -> int:
+    """Poll as the options say; give the exit status."""
+    from .targetfile import TargetsFile, TargetsFileError
+
+    given: dict[str, Any] = {
+        "method": options.method,
+        "headers": tuple(options.headers) or None,
+        "expect": options.expect,
+        "conditional": options.conditional,
+        "every": options.every,
+        "timeout": options.timeout,
+        "retries": options.retries,
+        "jitter": options.jitter,
+        "count": options.count,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    endless = options.every is not None or options.rate or options.duration or options.targets
+    if options.count is None and not endless:
+        given["count"] = 1
+    if not options.urls and options.targets is None:
+        raise arguments.UsageError("the following arguments are required: URL or --targets")
+    file: TargetsFile | None = None
+    own: list[TargetSpec] = []
+    try:
+        own = _make_specs(list(dict.fromkeys(options.urls)), given)
+        if options.targets is not None:
+            file = TargetsFile(options.targets, given)
+    except TargetsFileError as error:
+        raise arguments.UsageError(f"argument --targets: {error}") from error
+    except ValueError as error:
+        raise arguments.UsageError(str(error)) from error
+
+    def respec(specs: list[TargetSpec]) -> list[TargetSpec]:
+        both = own + specs
+        if options.rate is not None:
+            every = len(both) / options.rate
+            both = [replace(spec, every=every, jitter=min(spec.jitter, every / 2)) for spec in both]
+        return both
+
+    return _carry_out(options, respec(file.specs if file is not None else []), file, respec)
+
+
+def _make_specs(urls: list[str], given: dict[str, Any]) -> list[TargetSpec]:
+    from .targets import TargetSpec
+
+    return [TargetSpec(url, **given) for url in urls]
+
+
+def run_demo(options: argparse.Namespace) -> int:
+    """Poll a server of our own; give the exit status."""
+    from .demo import PATHS, serving
+
+    options.concurrency, options.connections_per_origin = 100, None
+    options.out, options.metrics, options.plot, options.histogram = [], None, None, False
+    options.count = None
+    with serving() as root:
+        specs = _make_specs([root + path for path in PATHS], {"every": options.every})
+        return _carry_out(options, specs, None, list)
+
+
+def _carry_out(
+    options: argparse.Namespace,
+    specs: list[TargetSpec],
+    file: TargetsFile | None,
+    respec: Any,
+) -> int:
+    """Poll, show the results and sum them up."""
+    from . import pollview
+    from .metrics import Metrics
+    from .plotting import draw_latency
+    from .polling import Poller
+    from .pollrun import PollRun
+
+    _raise_descriptors()
+    poller = Poller(
+        concurrency=options.concurrency, connections_per_origin=options.connections_per_origin
+    )
+    totals = pollview.Totals()
+    due = None
+    if file is None and all(spec.count is not None for spec in specs):
+        due = sum(spec.count or 0 for spec in specs)
+    with contextlib.ExitStack() as stack:
+        json_stream = stack.enter_context(_open_json(options.json))
+        stream = sys.stderr if json_stream is sys.stdout else sys.stdout
+        sinks: list[Sink | JsonLines] = [_open_sink(path) for path in options.out]
+        if json_stream is not None:
+            sinks.append(pollview.JsonLines(json_stream))
+        if options.metrics is not None:
+            metrics = _open_metrics(Metrics, poller, totals, options.metrics)
+            stack.callback(metrics.close)
+            print(f"metrics   http://127.0.0.1:{metrics.port}/metrics", file=stream, flush=True)
+        view = pollview.make_view(stream, totals, poller, due, options.duration)
+        run = PollRun(
+            poller,
+            specs,
+            totals,
+            view,
+            file=file,
+            respec=respec,
+            sinks=sinks,
+            duration=options.duration,
+        )
+        try:
+            run.run()
+        finally:
+            view.close()
+        print(*totals.summary(options.histogram), sep="\n", file=stream, flush=True)
+        failure = run.failure
+        if options.plot is not None:
+            try:
+                draw_latency(options.plot, totals)
+            except OSError as error:
+                failure = f"{options.plot}: {error.strerror or error}"
+    if failure is not None:
+        print(f"error: {failure}", file=sys.stderr)
+        return FAILED
+    return FAILED if totals.all.failed else OK
+
+
+def _open_sink(path: str) -> Sink:
+    from .sinks import open_sink
+
+    try:
+        return open_sink(path)
+    except (ValueError, OSError) as error:
+        raise arguments.UsageError(f"argument --out: {error}") from error
+
+
+def _open_metrics(kind: Any, poller: Any, totals: Any, port: int) -> Any:
+    try:
+        return kind(poller, totals, port)
+    except ImportError:
+        raise arguments.UsageError(
+            "argument --metrics: needs prometheus-client (pip install 'fasthio[poll]')"
+        ) from None
+    except OSError as error:
+        raise arguments.UsageError(
+            f"argument --metrics: port {port}: {error.strerror or error}"
+        ) from error
+
+
+@contextlib.contextmanager
+def _open_json(path: str | None) -> Iterator[TextIO | None]:
+    if path is None:
+        yield None
+    elif path == "-":
+        yield sys.stdout
+    else:
+        try:
+            stream = open(path, "w", encoding="utf-8")
+        except OSError as error:
+            raise arguments.UsageError(f"argument --json: {error}") from None
+        with stream:
+            yield stream
+
+
+def _raise_descriptors() -> None:
+    """Let this process have as many connections as the system allows."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
