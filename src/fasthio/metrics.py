@@ -23,7 +23,7 @@ BOUNDS: Final = [
 
 
 class PollCollector:
-    """Give the figures of a poller and of the `totals` that were counted."""
+    """Give the figures of a poller and of what was counted."""
 
     def __init__(self, poller: Poller, totals: Totals) -> None:
         """Take what is to be told.
