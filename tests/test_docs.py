@@ -14,6 +14,7 @@ import pytest
 
 import fasthio
 from fasthio import grammar
+from fasthio.targetfile import load_targets
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -185,6 +186,35 @@ def test_public_names_are_in_the_reference() -> None:
     for name in fasthio.__all__:
         if not name.startswith("__"):
             assert f"`{name}`" in text, name
+
+
+@pytest.mark.parametrize("command", ["poll", "watch"])
+def test_options_of_a_command_are_listed(command: str) -> None:
+    """Each option of a command is told of, and none that there is not."""
+    done = subprocess.run(
+        [sys.executable, "-m", "fasthio", command, "--help"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), *sys.path])},
+        capture_output=True,
+        text=True,
+        timeout=TIME,
+        check=True,
+    )
+    there = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", done.stdout)) - {"--help"}
+    text = (DOCS / "poller.md").read_text(encoding="utf-8")
+    heading = {"poll": "## The command\n", "watch": "## Following an event stream\n"}[command]
+    section = text.partition(heading)[2].partition("\n## ")[0]
+    listed = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", section))
+    assert listed == there
+
+
+def test_targets_file_is_read(tmp_path: Path) -> None:
+    """The targets file of the page is one."""
+    page = (DOCS / "poller.md").read_text(encoding="utf-8")
+    (block,) = [block for block in blocks_of(page) if block.language == "toml"]
+    path = tmp_path / "targets.toml"
+    path.write_text(block.code, encoding="utf-8")
+    specs = load_targets(path)
+    assert [spec.every for spec in specs] == [10.0, 60.0]
 
 
 def test_named_codes_exist() -> None:
