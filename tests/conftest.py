@@ -34,6 +34,11 @@ def compiler_at_hand() -> bool:
     return shutil.which(command[0]) is not None and headers.exists()
 
 
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # so a shell starts what runs in its background, and all that is started from there would
+    # ignore Ctrl-C too: the tests that send it would wait in vain
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 MISSING_C = _missing_c()
 ENGINES = ["c", "py"] if MISSING_C is None else ["py"]
 if MISSING_C is not None:

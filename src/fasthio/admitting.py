@@ -63,14 +63,21 @@ class Admission(Generic[T]):
 
         Args:
             item: what waits.
-            origin: where it goes.
-            suspect: True where it failed the last time.
+            origin: whose place it would take.
+            suspect: True where its last poll failed.
         """
         self.queued += 1
         self._rooms[suspect].join(item, origin)
 
     def drop(self, item: T, origin: Hashable) -> bool:
-        """Take back an item that waits for a place at `origin`; False if it does not."""
+        """Take back an item that waits.
+
+        Args:
+            item: what waits.
+            origin: the one it joined with.
+        Returns:
+            False if it does not wait.
+        """
         found = any(room.drop(item, origin) for room in self._rooms)
         self.queued -= found
         return found
@@ -96,11 +103,13 @@ class Admission(Generic[T]):
         return None
 
     def enter(self, origin: Hashable, suspect: bool = False) -> bool:
-        """Let an item in that has not waited; False where it must, or others wait.
+        """Let an item in that has not waited.
 
         Args:
-            origin: where it goes.
-            suspect: True where it failed the last time.
+            origin: whose place it takes.
+            suspect: True where its last poll failed.
+        Returns:
+            False where it must wait, or others do.
         Cost: that of a dictionary, and nothing else.
         """
         if self.queued or self.inside >= self.places:

@@ -23,7 +23,13 @@ class UsageError(Exception):
 
 
 def url(text: str) -> str:
-    """Take an absolute http or https URL."""
+    """Take an absolute http or https URL.
+
+    Args:
+        text: as it was given.
+    Raises:
+        argparse.ArgumentTypeError: it is none, or holds what no URL may.
+    """
     from .targets import check_url
 
     try:
@@ -34,7 +40,13 @@ def url(text: str) -> str:
 
 
 def seconds(text: str) -> float:
-    """Take a duration of 0 or more: seconds, or with a unit as in 250ms or 2m."""
+    """Take a duration of 0 or more: seconds, or with a unit as in 250ms or 2m.
+
+    Args:
+        text: as it was given.
+    Raises:
+        argparse.ArgumentTypeError: it is no such duration.
+    """
     from .targets import parse_duration
 
     try:
@@ -44,7 +56,13 @@ def seconds(text: str) -> float:
 
 
 def duration(text: str) -> float:
-    """Take a duration above 0."""
+    """Take a duration above 0.
+
+    Args:
+        text: as it was given.
+    Raises:
+        argparse.ArgumentTypeError: it is none, or 0.
+    """
     value = seconds(text)
     if value <= 0.0:
         raise argparse.ArgumentTypeError(f"must be above 0: {text}")
@@ -52,7 +70,13 @@ def duration(text: str) -> float:
 
 
 def positive(text: str) -> int:
-    """Take a whole number of at least 1."""
+    """Take a whole number of at least 1.
+
+    Args:
+        text: as it was given.
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
     try:
         value = int(text)
     except ValueError:
@@ -63,7 +87,13 @@ def positive(text: str) -> int:
 
 
 def whole(text: str) -> int:
-    """Take a whole number of at least 0."""
+    """Take a whole number of at least 0.
+
+    Args:
+        text: as it was given.
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
     try:
         value = int(text)
     except ValueError:
@@ -74,7 +104,13 @@ def whole(text: str) -> int:
 
 
 def port(text: str) -> int:
-    """Take a port; 0 for one that is free."""
+    """Take a port; 0 for one that is free.
+
+    Args:
+        text: as it was given.
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
     value = whole(text)
     if value > 65_535:
         raise argparse.ArgumentTypeError(f"must be a port, 0 to 65535: {text!r}")
@@ -82,7 +118,13 @@ def port(text: str) -> int:
 
 
 def rate(text: str) -> float:
-    """Take a number of polls a second."""
+    """Take a number of polls a second.
+
+    Args:
+        text: as it was given.
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
     try:
         value = float(text)
     except ValueError:
@@ -93,7 +135,13 @@ def rate(text: str) -> float:
 
 
 def status_list(text: str) -> tuple[int, ...]:
-    """Take statuses, separated by commas."""
+    """Take statuses, separated by commas.
+
+    Args:
+        text: as it was given.
+    Raises:
+        argparse.ArgumentTypeError: one of them is none.
+    """
     statuses = []
     for part in text.split(","):
         part = part.strip()
@@ -110,14 +158,26 @@ def _is_token(text: str) -> bool:
 
 
 def method(text: str) -> str:
-    """Take a request method."""
+    """Take a request method.
+
+    Args:
+        text: as it was given.
+    Raises:
+        argparse.ArgumentTypeError: it is no token (RFC 9110 9.1).
+    """
     if not _is_token(text):  # RFC 9110 9.1
         raise argparse.ArgumentTypeError(f"not a method: {text!r}")
     return text.upper()
 
 
 def header(text: str) -> tuple[str, str]:
-    """Take a field, as 'Name: value'."""
+    """Take a field, as 'Name: value'.
+
+    Args:
+        text: as it was given.
+    Raises:
+        argparse.ArgumentTypeError: it is no such field (RFC 9110 5.1, 5.5).
+    """
     from .grammar import FIELD_CONTENT
 
     name, colon, value = text.partition(":")

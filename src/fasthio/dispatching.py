@@ -40,16 +40,7 @@ RESUME: Final = 0.75
 
 
 class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
-    """Decide which poll begins when; how it is done is a subclass's.
-
-    Args:
-        tymth, clock, wall, concurrency, connections, openings, backlog, seed: as
-            for `polling.Poller`.
-        each: `connections_per_origin` there.
-        longest: `longest_retry_after` there.
-    Raises:
-        ValueError: an argument is out of its range.
-    """
+    """Decide which poll begins when; how it is done is a subclass's."""
 
     results: deque[PollResult]
     counts: Counter[str]
@@ -68,21 +59,21 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
         longest: float,
         seed: int | None,
     ) -> None:
-        """Set up, with no target.
+        """Set up; see `Poller` for what the arguments mean.
 
         Args:
-            tymth: tyme of the tymist, in seconds; None to go by `clock`.
-            clock: gives seconds, never going back.
-            wall: gives seconds of the calendar, for `started` and Retry-After.
+            tymth: gives the tyme, None for the clock.
+            clock: gives the time in seconds.
+            wall: gives the seconds since the epoch.
             concurrency: polls under way at most.
-            each: polls of one origin under way at most; None for no bound.
-            connections: connections held at most.
+            each: connections of an origin, None for one for each target.
+            connections: open at most.
             openings: connections opened per second at most.
-            backlog: results that may wait for their reader.
-            longest: seconds of a Retry-After that are obeyed at most.
-            seed: of the jitter; None for another each time.
+            backlog: results that may wait.
+            longest: seconds for which Retry-After is obeyed at most.
+            seed: of the jitter.
         Raises:
-            ValueError: an argument is out of its range; the text names it.
+            ValueError: an argument is out of its range.
         """
         super().__init__(tymth=tymth)
         if backlog < BACKLOG_LEAST:

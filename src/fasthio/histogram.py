@@ -52,7 +52,7 @@ class Histogram:
 
         Args:
             seconds: 0 or more; a negative one, as a clock that was set back gives, is 0.
-            count: how many times it came.
+            count: how many such values.
         Raises:
             OverflowError, ValueError: infinite, or no number.
         """

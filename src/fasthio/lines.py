@@ -38,13 +38,7 @@ def key_of(target: Target) -> Key:
 
 
 class Flight:
-    """One poll under way.
-
-    Args:
-        target: what is polled.
-        number: of the poll on its target.
-        due: tyme it was due.
-    """
+    """One poll under way."""
 
     __slots__ = (
         "admitted",
@@ -67,6 +61,13 @@ class Flight:
     )
 
     def __init__(self, target: Target, number: int, due: float) -> None:
+        """Begin a poll.
+
+        Args:
+            target: what is polled.
+            number: of the poll on its target.
+            due: tyme in seconds it was due.
+        """
         self.target = target
         self.number = number
         self.due = due
@@ -298,13 +299,11 @@ def request_fields(target: Target) -> tuple[tuple[str, str], ...]:
 
 
 def poll_limits(limits: Limits | None, max_body: int) -> Limits:
-    """Make the limits of a poll.
+    """Make the limits of a poll: the body bounded, and the number of events.
 
     Args:
-        limits: to begin with; None for the default ones.
+        limits: the program's; None for the default ones.
         max_body: octets a body may have.
-    Returns:
-        The same with the body bounded, and the number of events.
     """
     values = dict(vars(limits or LIMITS))
     values["body"] = max_body

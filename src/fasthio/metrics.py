@@ -26,6 +26,12 @@ class PollCollector:
     """Give the figures of a poller and of what was counted."""
 
     def __init__(self, poller: Poller, totals: Totals) -> None:
+        """Take what is to be told.
+
+        Args:
+            poller: whose figures are given.
+            totals: what was counted.
+        """
         self.poller = poller
         self.totals = totals
 

@@ -105,6 +105,12 @@ class Pace:
     __slots__ = ("_probes", "backoff", "circuit", "failures", "opened", "state")
 
     def __init__(self, backoff: Backoff, circuit: Circuit) -> None:
+        """Begin without failures.
+
+        Args:
+            backoff: how long to hold off after failures.
+            circuit: when to give up for a while.
+        """
         self.backoff = backoff
         self.circuit = circuit
         self.failures = 0

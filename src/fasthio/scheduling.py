@@ -126,7 +126,7 @@ class Schedule(Generic[T]):
         """Take out what is due.
 
         Args:
-            tyme: seconds; what is due then or before is taken.
+            tyme: now, in seconds; what is due at it or before is taken.
             most: items to take at most; None for all.
         Returns:
             Items with their due tymes, the earliest first.

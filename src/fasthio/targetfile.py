@@ -45,6 +45,14 @@ class TargetsFileError(ValueError):
     def __init__(
         self, path: str | os.PathLike[str], message: str, line: int | None = None, key: str = ""
     ) -> None:
+        """Say what is wrong, and where.
+
+        Args:
+            path: of the file.
+            message: what is wrong.
+            line: from 1; None where it cannot be told.
+            key: option at fault; "" where it is none.
+        """
         self.path = os.fspath(path)
         self.line = line
         self.key = key or None
