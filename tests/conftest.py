@@ -6,6 +6,7 @@ import importlib
 import os
 import shlex
 import shutil
+import signal
 import socket
 import sysconfig
 from pathlib import Path
