@@ -58,7 +58,7 @@ http {{
     uwsgi_temp_path {base}/uwsgi;
     scgi_temp_path {base}/scgi;
     server {{
-        listen 127.0.0.1:{port} backlog=4096;
+        listen {address}:{port} backlog=4096;
         location = /small {{
             default_type application/json;
             add_header Cache-Control "no-cache, no-store";
@@ -72,7 +72,7 @@ http {{
 
 
 @contextmanager
-def serve() -> Iterator[int]:
+def serve(address: str = "127.0.0.1") -> Iterator[int]:
     """Run nginx with room for many connections; gives its port.
 
     Raises:
@@ -87,7 +87,9 @@ def serve() -> Iterator[int]:
         for _ in range(5):
             port = serving._free_port()
             config = Path(base, "nginx.conf")
-            config.write_text(_CONFIG.format(base=base, port=port, small=small, files=files))
+            config.write_text(
+                _CONFIG.format(base=base, address=address, port=port, small=small, files=files)
+            )
             command = [nginx, "-c", str(config), "-p", base, "-e", f"{base}/error.log"]
             process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
             try:
