@@ -216,9 +216,10 @@ class ConnectorTls(Connector, tcp.ClientTls):  # type: ignore[misc]
         bs = self.bs
         try:
             # one receive gives one TLS record: 16 KiB
+            if _peek is not None and not self.cs.pending() and _peek(self._fd) == _EAGAIN:
+                return 0
+            # one exception at the end of what is there costs less than a look before each record
             while left > 0:
-                if _peek is not None and not self.cs.pending() and _peek(self._fd) == _EAGAIN:
-                    break
                 self.bs = left
                 data = self.receive()
                 if not data:
