@@ -48,6 +48,7 @@ class Attempter(Dispatcher):
         lines = self._lines.by_fd
         clock = self._clock
         until = 0.0
+        tyme = self._now()
         while events:
             now = clock()
             if not until:
@@ -61,6 +62,9 @@ class Attempter(Dispatcher):
                     self._lines.hang_up(line)
                 else:
                     self._serve(line, line.flight, now)
+                    # what is to go on at once does so while the caches are warm with it
+                    if self._next_due <= tyme and not self._stopping and self._room():
+                        self._take_dues(tyme)
             self.wakes += len(events)
             if len(events) < BATCH or clock() >= until:
                 return

@@ -215,11 +215,7 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
                 if self.stalled:
                     self._stall(False, now)
                 if self._next_due <= now:
-                    taken = self._dues.take(now)
-                    self._next_due = self._dues.next  # what follows may make it earlier
-                    for target, due in taken:
-                        target._entry = None
-                        self._fall_due(target, due, now)
+                    self._take_dues(now)
                 if self._opening:
                     self._open_some(now)
                 if self._admission.queued:
@@ -234,6 +230,14 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
             if self._opening:
                 wake = min(wake, now + max(0.0, 1.0 - self._tokens) / self._openings)
         self._wake = wake
+
+    def _take_dues(self, now: float) -> None:
+        """Let all that is due begin, or wait for what it needs."""
+        taken = self._dues.take(now)
+        self._next_due = self._dues.next  # what follows may make it earlier
+        for target, due in taken:
+            target._entry = None
+            self._fall_due(target, due, now)
 
     def _room(self) -> bool:
         """Tell whether the backlog has room; once it was full, for more than a few results."""
