@@ -1,5 +1,6 @@
 # make demo   poll a server that comes along, to see fasthio at work
 # make test   run the whole suite, on both engines
+# make bench  measure beside all peers, write bench/RESULTS.md
 # Each sets up all it needs in .venv. PYTHON=... chooses the Python (3.10 or newer),
 # FASTHIO_BUILD=pure leaves the C engine out.
 
@@ -27,11 +28,12 @@ INPUTS := pyproject.toml setup.py $(wildcard src/*.pyx src/*.pxi src/*.pxd src/*
 export FASTHIO_BUILD
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test lint types docs engine clean
+.PHONY: help demo test bench lint types docs engine clean
 
 help:
 	@echo "make demo    poll a server that comes along, to see fasthio at work"
 	@echo "make test    run the whole suite, on both engines"
+	@echo "make bench   measure beside all peers, write bench/RESULTS.md and plots (BENCH=...)"
 	@echo "make lint    ruff"
 	@echo "make types   mypy --strict, and the stub of the C engine against the engine"
 	@echo "make docs    the documentation, into site/, warnings being errors"
@@ -42,6 +44,12 @@ demo: $(STAMP)-poll engine
 
 test: $(STAMP)-test engine
 	@$(RUN) tests/both_engines.py
+
+# niquests brings urllib3-future, which takes urllib3's place unless told not to
+bench: $(STAMP)-bench engine
+	@$(RUN) -c 'import niquests' 2>/dev/null || URLLIB3_NO_OVERRIDE=true \
+	$(RUN) -m pip install --quiet --no-binary urllib3-future niquests || echo "niquests: left out"
+	$(RUN) -m bench.run $(BENCH)
 
 lint: $(STAMP)-dev
 	$(RUN) -m ruff check .

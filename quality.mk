@@ -34,7 +34,8 @@ coverage: $(STAMP)-dev
 	$(RUN) -m pip install --quiet coverage
 	$(RUN) tools/variant.py coverage
 	PYTHONPATH=build/coverage $(RUN) -m coverage run --rcfile=tools/coverage.ini -m pytest -q \
-	-p no:cacheprovider --timeout 900 $(ENGINE_TESTS) tests/test_syntax.py tests/test_responding.py
+	-p no:cacheprovider --timeout 900 tests/test_parser.py tests/test_responding.py tests/test_syntax.py \
+	tests/test_eventing.py
 	$(RUN) -m coverage report --rcfile=tools/coverage.ini -m
 
 linear: $(STAMP)-dev engine

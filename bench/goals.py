@@ -108,6 +108,10 @@ def _instructions(results: dict[str, Any]) -> float:
     return float(results["instructions"]["counts"]["small"]["fasthio C"] / 1000)
 
 
+def _poller(key: str) -> Callable[[dict[str, Any]], float]:
+    return lambda results: float(results["poller"]["goals"][key])
+
+
 _FED = ("chunks-16k-fed-8k", "chunks-16k-fed-64k")
 
 #: All goals, in the order of the design.
@@ -150,6 +154,11 @@ GOALS = [
     Goal("idle `service()`", "3x hio", 3, True, _chore("idle")),
     Goal("HTTP `Client()`", "2x hio", 2, True, _chore("make-http")),
     Goal("HTTPS `Client()`, from the second one on", "20x hio", 20, True, _chore("make-https")),
+    Goal("5,000 idle connections, one sweep", "under 5 us", 5, False, _poller("sweep_us"), " us"),
+    Goal("1 % of 3,000 connections active, a request", "20x hio", 20, True,
+         _poller("active_ratio")),
+    Goal("real-time Doist, one client, request to response", "under 200 us", 200, False,
+         _poller("doist_us"), " us"),
     Goal("64 MiB download, CPU", "2.1x hio", 2.1, True, _scene("big", "hio")),
     Goal("64 MiB download, CPU", "1.3x pycurl", 1.3, True, _scene("big", "pycurl")),
     Goal("64 MiB download, peak memory", "1 body", 1.05, False, _memory, " bodies"),
@@ -170,7 +179,7 @@ def judge(results: dict[str, Any]) -> list[Verdict]:
     for goal in GOALS:
         try:
             figure: float | None = goal.figure(results)
-        except (KeyError, ZeroDivisionError, ValueError):
+        except (KeyError, TypeError, ZeroDivisionError, ValueError):
             figure = None
         verdicts.append(Verdict(goal, figure))
     return verdicts

@@ -38,12 +38,19 @@ def _system() -> str:
         return platform.system()
 
 
-def _commit() -> str:
+def _git(*arguments: str) -> str:
     asked = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],
+        ["git", *arguments],
         cwd=Path(__file__).parent, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    return asked.stdout.strip() or "?"
+    return asked.stdout.strip()
+
+
+def _commit() -> str:
+    """Give the commit, and whether what is measured differs from it."""
+    results = [":!RESULTS.md", ":!results.json", ":!plots"]
+    changed = _git("status", "--porcelain", "--", "../src", ".", *results)
+    return (_git("rev-parse", "--short", "HEAD") or "?") + (" with changes" if changed else "")
 
 
 def describe() -> dict[str, object]:

@@ -230,13 +230,27 @@ def _poller(results: dict[str, Any]) -> list[str]:
     found = results.get("poller")
     if not found:
         return []
-    return ["## Poller", "", "```", *found.strip().splitlines(), "```", ""]
+    return ["## Poller", "", "```", *found["text"].strip().splitlines(), "```", ""]
+
+
+def _measured(measured: dict[str, dict[str, Any]]) -> list[str]:
+    """Say when and on what each part was measured."""
+    lines = [
+        f"- {part}: {each['date']}, commit {each['commit']}, load {each['load']}, "
+        f"{each['rounds']} rounds"
+        for part, each in measured.items()
+    ]
+    # parts measured on different machines or versions are told apart
+    for key in ("processor", "system", "python", "engine"):
+        lines.append(f"- {key}: " + "; ".join(dict.fromkeys(e[key] for e in measured.values())))
+    versions: dict[str, None] = {}
+    for each in measured.values():
+        versions |= dict.fromkeys(f"{name} {number}" for name, number in each["packages"].items())
+    return [*lines, f"- {', '.join(versions)}", ""]
 
 
 def write_report(results: dict[str, Any]) -> str:
     """Give the text of RESULTS.md."""
-    machine = results["machine"]
-    packages = ", ".join(f"{name} {each}" for name, each in machine["packages"].items())
     lines = [
         "# Results",
         "",
@@ -245,12 +259,7 @@ def write_report(results: dict[str, Any]) -> str:
         "cyclic garbage off while parsers are measured and on in the clients. CPU is processor "
         "time, which a busy machine disturbs least; wall time is given beside it.",
         "",
-        f"- {machine['date']}, commit {machine['commit']}, load {machine['load']}, "
-        f"{results['rounds']} rounds",
-        f"- {machine['processor']}; {machine['system']}",
-        f"- {machine['python']}, engine {machine['engine']}",
-        f"- {packages}",
-        "",
+        *_measured(results["measured"]),
         *_goals(results),
         *_parsers(results),
         *_instructions(results),

@@ -8,6 +8,7 @@ import io
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,41 +63,49 @@ def _repeat(run: Peer, pieces: list[bytes]) -> Callable[[int], None]:
     return block
 
 
-def measure_poller() -> str:
-    """Run the benchmark of the poller where there is one; returns what it printed."""
+def measure_poller() -> dict[str, Any]:
+    """Run the benchmark of the poller, a script of its own, where there is one.
+
+    Given `--json FILE` it writes "text", lines for the report, and "goals" with
+    `sweep_us`, `active_ratio` (hio's time to ours) and `doist_us`.
+    """
     script = HERE / "bench_poller.py"
     if not script.exists():
-        return ""
+        return {}
     print("poller", flush=True)
-    done = subprocess.run(
-        [sys.executable, str(script)], capture_output=True, text=True, timeout=1200, check=False
-    )
-    return done.stdout if done.returncode == 0 else f"failed: {done.stderr[-500:]}"
+    with tempfile.TemporaryDirectory(prefix="fasthio-bench-") as folder:
+        path = Path(folder, "poller.json")
+        done = subprocess.run(
+            [sys.executable, str(script), "--json", str(path)],
+            capture_output=True, text=True, timeout=1200, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            return {"text": f"failed: {done.stderr[-500:]}", "goals": {}}
+        return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 def measure(parts: list[str], rounds: int, results: dict[str, Any]) -> dict[str, Any]:
-    """Measure the parts; what was measured of others before stays."""
-    results["machine"] = machine.describe()
-    results["rounds"] = rounds
-    if "parsers" in parts:
-        results["parsers"] = parsing.measure_parsers(rounds)
-        results["drips"] = parsing.measure_drips(max(3, rounds // 3))
-    if "instructions" in parts:
-        results["instructions"] = instructions.count_instructions()
-    if "clients" in parts:
-        results["clients"] = endtoend.measure_clients(rounds)
-    if "chores" in parts:
-        results["chores"] = chores.measure_chores(rounds)
-    if "events" in parts:
-        results["events"] = measure_events(max(3, rounds // 3))
-    if "poller" in parts:
-        results["poller"] = measure_poller()
+    """Measure the parts; what was measured of others before stays, with its own date."""
+    makers: dict[str, Callable[[], Any]] = {
+        "parsers": lambda: parsing.measure_parsers(rounds),
+        "instructions": instructions.count_instructions,
+        "clients": lambda: endtoend.measure_clients(rounds),
+        "chores": lambda: chores.measure_chores(rounds),
+        "events": lambda: measure_events(max(3, rounds // 3)),
+        "poller": measure_poller,
+    }
+    for part in parts:
+        measured = {**machine.describe(), "rounds": rounds}
+        results[part] = makers[part]()
+        if part == "parsers":
+            results["drips"] = parsing.measure_drips(max(3, rounds // 3))
+        results.setdefault("measured", {})[part] = measured
     return results
 
 
 def write(results: dict[str, Any]) -> None:
     """Write all that is made from results."""
-    RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     REPORT.write_text(report.write_report(results), encoding="utf-8")
     try:
         drawn = plots.draw(results)

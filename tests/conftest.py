@@ -6,6 +6,7 @@ import importlib
 import os
 import shlex
 import shutil
+import signal
 import socket
 import sysconfig
 from pathlib import Path
@@ -33,6 +34,11 @@ def compiler_at_hand() -> bool:
     headers = Path(sysconfig.get_path("include"), "Python.h")
     return shutil.which(command[0]) is not None and headers.exists()
 
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # so a shell starts what runs in its background, and all that is started from there would
+    # ignore Ctrl-C too: the tests that send it would wait in vain
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 MISSING_C = _missing_c()
 ENGINES = ["c", "py"] if MISSING_C is None else ["py"]

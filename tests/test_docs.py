@@ -12,7 +12,9 @@ from typing import NamedTuple
 
 import pytest
 
+import fasthio
 from fasthio import grammar
+from fasthio.targetfile import load_targets
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -160,6 +162,59 @@ def test_named_files_exist(page: Path) -> None:
         if re.match(r"[a-z]+:|#", link) or link.startswith("_generated/"):
             continue
         assert (page.parent / link.partition("#")[0]).exists(), f"{page.name} links to {link}"
+
+
+def test_every_module_is_on_the_map() -> None:
+    """The design names the job of each module."""
+    text = (DOCS / "design.md").read_text(encoding="utf-8").partition("## Buffers")[0]
+    named = set(re.findall(r"`(\w+)`", text))
+    for path in (ROOT / "src" / "fasthio").glob("*.py"):
+        if not path.stem.startswith("__"):
+            assert path.stem in named, f"docs/design.md says nothing of {path.name}"
+
+
+def test_every_page_is_in_the_contents() -> None:
+    contents = (DOCS / "index.md").read_text(encoding="utf-8")
+    for page in DOCS.glob("*.md"):
+        if page.name != "index.md":
+            assert f"\n{page.stem}\n" in contents, page.name
+
+
+def test_public_names_are_in_the_reference() -> None:
+    """`fasthio.__all__` is told of at the head of the API reference."""
+    text = (DOCS / "api.md").read_text(encoding="utf-8")
+    for name in fasthio.__all__:
+        if not name.startswith("__"):
+            assert f"`{name}`" in text, name
+
+
+@pytest.mark.parametrize("command", ["poll", "watch"])
+def test_options_of_a_command_are_listed(command: str) -> None:
+    """Each option of a command is told of, and none that there is not."""
+    done = subprocess.run(
+        [sys.executable, "-m", "fasthio", command, "--help"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), *sys.path])},
+        capture_output=True,
+        text=True,
+        timeout=TIME,
+        check=True,
+    )
+    there = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", done.stdout)) - {"--help"}
+    text = (DOCS / "poller.md").read_text(encoding="utf-8")
+    heading = {"poll": "## The command\n", "watch": "## Following an event stream\n"}[command]
+    section = text.partition(heading)[2].partition("\n## ")[0]
+    listed = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", section))
+    assert listed == there
+
+
+def test_targets_file_is_read(tmp_path: Path) -> None:
+    """The targets file of the page is one."""
+    page = (DOCS / "poller.md").read_text(encoding="utf-8")
+    (block,) = [block for block in blocks_of(page) if block.language == "toml"]
+    path = tmp_path / "targets.toml"
+    path.write_text(block.code, encoding="utf-8")
+    specs = load_targets(path)
+    assert [spec.every for spec in specs] == [10.0, 60.0]
 
 
 def test_named_codes_exist() -> None:

@@ -69,6 +69,21 @@ def test_a_second_interpreter_takes_the_python_engine() -> None:
     assert outer == "c"
 
 
+@pytest.mark.skipif(MISSING_C is not None, reason=f"no C engine: {MISSING_C}")
+def test_the_c_engine_runs_under_the_lock() -> None:
+    """A free-threaded interpreter switches its lock on for the C engine, which is not declared."""
+    path = str(Path(fasthio.__file__).parent.parent)
+    code = (
+        "import sys, warnings; warnings.simplefilter('ignore'); import fasthio._parser; "
+        "print(getattr(sys, '_is_gil_enabled', lambda: True)())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.stdout == "True\n", done.stderr
+
+
 def test_threads_with_parsers_of_their_own(engine: ModuleType) -> None:
     """Parsers share tables alone: threads do not disturb each other."""
     cases = [case for case in CASES if not case.limits and len(case.octets) < 400][::5]

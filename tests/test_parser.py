@@ -81,6 +81,23 @@ def test_any_mapping(engine: ModuleType) -> None:
         assert parser.headers.pairs == [("A", "b"), ("Content-Length", "0"), ("A", "c")]
 
 
+def test_many_mappings(engine: ModuleType) -> None:
+    """A program that makes types of mappings again and again is served, and they go."""
+    gone = []
+    for number in range(80):
+        kind = type(f"Map{number}", (CIMultiDict,), {})
+        parser = engine.ResponseParser(mapping=kind)
+        for _ in range(3):
+            parser.start()
+            feed(parser, HEAD + b"A: b\r\nContent-Length: 0\r\n\r\n")
+            assert type(parser.headers) is kind
+            assert dict(parser.headers) == {"A": "b", "Content-Length": "0"}
+        gone.append(weakref.ref(kind))
+        del kind, parser
+    gc.collect()
+    assert sum(ref() is not None for ref in gone) <= 66
+
+
 def test_start_forgets_all(engine: ModuleType) -> None:
     """After start() a parser is as a new one, but for the method."""
     parser = engine.ResponseParser()

@@ -276,6 +276,59 @@ def test_parse_message_by_hand() -> None:
         next(steps)
 
 
+def test_parse_message_by_hand_waits_and_fails() -> None:
+    """By hand as by parse(): nothing begins without octets, and a fault is recorded."""
+    respondent = Respondent(msg=bytearray())
+    steps = respondent.parseMessage()
+    assert [next(steps), next(steps)] == [None, None]
+    assert not respondent.started
+    respondent.msg.extend(b"HTTP/1.1 200 OK\r\nnocolon")
+    assert next(steps) is None
+    assert respondent.started
+    respondent.msg.extend(b"\r\n")
+    assert next(steps) is True
+    assert (respondent.ended, respondent.errored, respondent.error.code) == (  # type: ignore[union-attr]
+        True, True, "no-colon",
+    )  # fmt: skip
+    closed = Respondent(msg=bytearray())
+    closed.close()
+    assert next(closed.parseMessage()) is True
+    assert closed.error.code == "closed-before-start"  # type: ignore[union-attr]
+
+
+def test_a_generator_of_the_program_is_closed() -> None:
+    """makeParser() closes a generator that a program put into `parser`."""
+    respondent = Respondent(msg=bytearray())
+    ended = []
+
+    def other() -> Any:
+        try:
+            yield None
+            yield True
+        finally:
+            ended.append(True)
+
+    respondent.parser = other()
+    respondent.parse()
+    respondent.makeParser()
+    assert ended == [True]
+    respondent.msg.extend(HEAD + b"Content-Length: 0\r\n\r\n")
+    respondent.parse()
+    assert respondent.ended
+
+
+def test_redirectant_is_of_the_present_response() -> None:
+    """The response after a redirect is none, unless it says so itself."""
+    respondent = Respondent(msg=bytearray(b"HTTP/1.1 302 X\r\nContent-Length: 0\r\n\r\n" + HEAD
+                                          + b"Content-Length: 0\r\n\r\n"))  # fmt: skip
+    respondent.parse()
+    assert respondent.redirectant is True
+    respondent.reinit()
+    respondent.makeParser()
+    respondent.parse()
+    assert respondent.redirectant is False
+
+
 def test_head_and_body_by_hand() -> None:
     """parseHead() and parseBody() are steps of their own, and raise what is wrong."""
     respondent = Respondent(msg=bytearray())
@@ -479,8 +532,8 @@ def test_events_at_every_split() -> None:
     events = b"retry: 7\nid: 1\ndata: a\n\n:c\ndata: b\r\ndata: c\r\n\r\nid: 2\ndata: d\r\r"
     for message, closed in [
         (STREAM + chunk(events[:20]) + chunk(events[20:]) + b"0\r\n\r\n", False),
-        (STREAM.replace(b"Transfer-Encoding: chunked", b"Content-Length: %d" % len(events)) + events,
-         False),
+        (STREAM.replace(b"Transfer-Encoding: chunked", b"Content-Length: %d" % len(events))
+         + events, False),
         (STREAM.replace(b"Transfer-Encoding: chunked\r\n", b"") + events, True),
         (STREAM + chunk(events) + b"5\r\nhelloX", False),  # fails behind the events
         (STREAM + chunk(events) + b"5\r\nhel", True),  # ends behind the events

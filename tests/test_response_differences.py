@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from types import ModuleType
 
@@ -282,3 +283,21 @@ def test_a_cut_is_told_in_words_that_programs_look_for(make: Make, octets: bytes
             assert respondent.errored
         if respondent.errored:
             assert "closed unexpectedly" in respondent.error.lower()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{}", " {}", "{} ", "\r\n[1, 2]\n", '"x"', "1", "1.5e3", "null", "NaN", "-Infinity", "", " ",
+     "{} {}", "{", "[1,]", "x", "'x'", "\ufeff{}", '{"a": 1, "a": 2}', "12345678901234567890123"],
+)  # fmt: skip
+def test_json_as_the_standard_library_reads_it(text: str) -> None:
+    """The quick way in gives what json.loads gives."""
+
+    respondent = responding.Respondent(msg=bytearray(), dictable=True)
+    respondent.body = bytearray(text.encode())
+    respondent.dictify()
+    try:
+        expected = json.loads(text)
+    except ValueError:
+        expected = None
+    assert repr(respondent.data) == repr(expected)

@@ -8,6 +8,7 @@ protocol now, whose octets are the program's.
 
 from __future__ import annotations
 
+import ssl
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -122,7 +123,7 @@ class Linker(Streamer):
     def _unsecured(self, fault: Exception) -> None:
         """See what a failed handshake means."""
         exchange = self._exchange
-        certificate = "certificate" in type(fault).__name__.lower() or "CERTIFICATE" in str(fault)
+        certificate = isinstance(fault, ssl.SSLCertVerificationError)
         self._over = "own"
         if exchange is None:
             return

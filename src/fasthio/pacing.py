@@ -90,7 +90,12 @@ class Circuit:
 class Pace:
     """Keep count of one target's failures, and say how long to hold off.
 
+    Args:
+        backoff: the rule for failures in a row.
+        circuit: the rule for giving a target up.
     Attributes:
+        backoff: how long to hold off after a failure.
+        circuit: when to give the target up, and when to probe it.
         failures: in a row.
         state: "closed" while all is well enough, "open" while the target is given
             up, "probing" while one poll finds out whether it is back.

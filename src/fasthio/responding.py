@@ -36,7 +36,23 @@ _CONTENT_TYPE = istr("Content-Type")
 _KEEP_ALIVE = istr("Keep-Alive")
 _PROXY_CONNECTION = istr("Proxy-Connection")
 
-_decode = json.JSONDecoder().decode
+_decoder = json.JSONDecoder()
+#: What the decoder does at heart, without its looks for white space on either side.
+_scan: Any = _decoder.scan_once  # type: ignore[attr-defined]
+
+
+def _decode(text: str) -> Any:
+    """Decode JSON text; most begins and ends without white space.
+
+    Raises:
+        ValueError: it is none.
+        RecursionError: it is nested too deep.
+    """
+    try:
+        value, end = _scan(text, 0)
+    except StopIteration:
+        return _decoder.decode(text)
+    return value if end == len(text) else _decoder.decode(text)
 
 
 @lru_cache(maxsize=256)  # servers send few media types, over and over

@@ -32,8 +32,10 @@ _AT: Final = re.compile(r"at line (\d+)")
 
 
 class TargetsFileError(ValueError):
-    """Report what is wrong with a targets file.
+    """Report what is wrong with a targets file, in a `message` that begins with the place.
 
+    Args:
+        message: what is wrong.
     Attributes:
         path: of the file.
         line: from 1; None where it cannot be told.
