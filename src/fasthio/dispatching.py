@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from hio.base import tyming
 
 from .admitting import Admission
+from .errors import ResolutionError
 from .judging import asked_wait
 from .lines import Flight, Lines
 from .results import FAILURES, PollResult
@@ -206,8 +207,9 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
                 elif target._place == "resolving":
                     self._unresolved(target, now)
             self._next_timer = self._timers.next
-        if self._resolving:
-            self._resolved(now)
+        lookup = self._lookup
+        if lookup is not None and lookup.pending:
+            self._resolved(lookup, now)
         if self._owed:
             self._pay()
         if not self._stopping:
@@ -291,7 +293,12 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
 
     def _seek(self, target: Target, now: float) -> None:
         """Let a target that needs a connection wait for an address, and for its turn."""
-        if self._addresses(target, now) is not None:
+        try:
+            addresses = self._addresses(target, now)
+        except ResolutionError as error:
+            self._unreached(target, "error", "unresolved", str(error), now)
+            return
+        if addresses is not None:
             self._join_opening(target, now)
             return
         target._place = "resolving"
@@ -305,10 +312,8 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
         assert lookup is not None
         return lookup.find(target.origin.host, target.origin.port, now)
 
-    def _resolved(self, now: float) -> None:
+    def _resolved(self, lookup: Lookup, now: float) -> None:
         """Let targets go on whose hosts have been looked up."""
-        lookup = self._lookup
-        assert lookup is not None
         for answer in lookup.collect(now):
             for target in self._resolving.pop(answer.name, ()):
                 self._disarm(target)
