@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from .dispatching import Dispatcher
+from .errors import exchange_error
 from .exchanging import IDEMPOTENT
 from .judging import judge, may_retry, may_retry_status
 from .lines import Line, key_of, make_client, poll_limits
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from .grammar import Limits
     from .lines import Flight
+    from .resolving import Address
     from .targets import Target
     from .waiting import Readiness, Waker
 
@@ -48,6 +50,7 @@ class Attempter(Dispatcher):
         lines = self._lines.by_fd
         clock = self._clock
         until = 0.0
+        tyme = self._now()
         while events:
             now = clock()
             if not until:
@@ -61,6 +64,9 @@ class Attempter(Dispatcher):
                     self._lines.hang_up(line)
                 else:
                     self._serve(line, line.flight, now)
+                    # what is to go on at once does so while the caches are warm with it
+                    if self._next_due <= tyme and not self._stopping and self._room():
+                        self._take_dues(tyme)
             self.wakes += len(events)
             if len(events) < BATCH or clock() >= until:
                 return
@@ -136,7 +142,7 @@ class Attempter(Dispatcher):
         except OSError as error:  # the system has no socket left
             if line is not None:
                 self._lines.discard(line)
-            self._failed(flight, "socket", str(error), clock)
+            self._failed(flight, getattr(error, "code", "") or "socket", str(error), clock)
             return
         if not self._shared:
             target._line = line
@@ -157,8 +163,17 @@ class Attempter(Dispatcher):
         if not addresses:
             raise OSError("the address of the host is not known any more")
         limits = poll_limits(self._limits, target.spec.max_body)
-        client = make_client(target.origin, addresses, limits, self._now, self._context)
+        client = make_client(target.origin, addresses, limits, self._now, self._context, self._find)
         return Line(client, key_of(target))
+
+    def _find(self, host: str, port: int) -> tuple[Address, ...]:
+        """Find the addresses of where a redirect leads, without waiting for them."""
+        lookup = self._lookup
+        assert lookup is not None
+        addresses = lookup.find(host, port, self._now())
+        if addresses is None:
+            raise exchange_error("unresolved", f"{host!r} is being looked up")
+        return addresses
 
     def _ring(self, flight: Flight, now: float) -> None:
         """See what is to be done about a poll whose timer has rung."""
@@ -219,6 +234,8 @@ class Attempter(Dispatcher):
             return
         error = response["error"]
         code = getattr(error, "code", "") or "malformed"
+        if code == "unresolved" and self._looked_up(flight):
+            return
         if may_retry(spec, flight.attempts, code) and self._again(flight):
             return
         self._finish(
@@ -231,6 +248,14 @@ class Attempter(Dispatcher):
             events=events,
             redirects=redirects,
         )
+
+    def _looked_up(self, flight: Flight) -> bool:
+        """Let a poll go on whose redirect leads to a name that is being looked up."""
+        lookup = self._lookup
+        if lookup is None or not lookup.pending:
+            return False
+        flight.attempts -= 1  # it was none
+        return self._again(flight)
 
     def _failed(
         self, flight: Flight, code: str, error: str, clock: float, outcome: str = "error"
@@ -253,7 +278,7 @@ class Attempter(Dispatcher):
 
     def _again(self, flight: Flight) -> bool:
         """Arrange for another attempt a while from now, unless the poll's time is over then."""
-        at = self._now() + min(RETRY_MOST, RETRY_FIRST * 2.0 ** (flight.attempts - 1))
+        at = self._now() + min(RETRY_MOST, RETRY_FIRST * 2.0 ** max(0, flight.attempts - 1))
         if at >= flight.deadline:
             return False
         flight.retry_at = at

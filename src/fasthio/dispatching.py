@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from hio.base import tyming
 
 from .admitting import Admission
+from .errors import ResolutionError
 from .judging import asked_wait
 from .lines import Flight, Lines
 from .results import FAILURES, PollResult
@@ -206,8 +207,9 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
                 elif target._place == "resolving":
                     self._unresolved(target, now)
             self._next_timer = self._timers.next
-        if self._resolving:
-            self._resolved(now)
+        lookup = self._lookup
+        if lookup is not None and lookup.pending:
+            self._resolved(lookup, now)
         if self._owed:
             self._pay()
         if not self._stopping:
@@ -215,11 +217,7 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
                 if self.stalled:
                     self._stall(False, now)
                 if self._next_due <= now:
-                    taken = self._dues.take(now)
-                    self._next_due = self._dues.next  # what follows may make it earlier
-                    for target, due in taken:
-                        target._entry = None
-                        self._fall_due(target, due, now)
+                    self._take_dues(now)
                 if self._opening:
                     self._open_some(now)
                 if self._admission.queued:
@@ -234,6 +232,14 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
             if self._opening:
                 wake = min(wake, now + max(0.0, 1.0 - self._tokens) / self._openings)
         self._wake = wake
+
+    def _take_dues(self, now: float) -> None:
+        """Let all that is due begin, or wait for what it needs."""
+        taken = self._dues.take(now)
+        self._next_due = self._dues.next  # what follows may make it earlier
+        for target, due in taken:
+            target._entry = None
+            self._fall_due(target, due, now)
 
     def _room(self) -> bool:
         """Tell whether the backlog has room; once it was full, for more than a few results."""
@@ -287,7 +293,12 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
 
     def _seek(self, target: Target, now: float) -> None:
         """Let a target that needs a connection wait for an address, and for its turn."""
-        if self._addresses(target, now) is not None:
+        try:
+            addresses = self._addresses(target, now)
+        except ResolutionError as error:
+            self._unreached(target, "error", "unresolved", str(error), now)
+            return
+        if addresses is not None:
             self._join_opening(target, now)
             return
         target._place = "resolving"
@@ -301,10 +312,8 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
         assert lookup is not None
         return lookup.find(target.origin.host, target.origin.port, now)
 
-    def _resolved(self, now: float) -> None:
+    def _resolved(self, lookup: Lookup, now: float) -> None:
         """Let targets go on whose hosts have been looked up."""
-        lookup = self._lookup
-        assert lookup is not None
         for answer in lookup.collect(now):
             for target in self._resolving.pop(answer.name, ()):
                 self._disarm(target)

@@ -14,7 +14,10 @@ from .redirecting import Target, headers_for, locate, location_of, method_for
 from .resolving import is_loopback, resolve
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .exchanging import Exchange
+    from .resolving import Address
 
 __all__ = ["Follower"]
 
@@ -100,6 +103,10 @@ class Follower:
         self.respondent.redirected = True
         self.respondent.ended = False
 
+    def _resolve(self, host: str, port: int) -> Sequence[Address]:
+        """Find the addresses of where a redirect leads; a subclass may know them."""
+        return resolve(host, port)
+
     def _same_endpoint(self, target: Target) -> bool:
         """Tell whether a target of another name is the same server: on the loopback only.
 
@@ -111,7 +118,7 @@ class Follower:
         address = connector.ha[0]
         if not is_loopback(address):
             return False
-        found = resolve(target.hostname, target.port)
+        found = self._resolve(target.hostname, target.port)
         return any(each.sockaddr[0] == address for each in found)
 
     def _leave(self, target: Target) -> None:
@@ -120,7 +127,9 @@ class Follower:
         secured = target.scheme == "https"
         about: dict[str, Any] = {
             "tymth": old.tymth,
-            "ha": (target.hostname, target.port),
+            "host": target.hostname,
+            "port": target.port,
+            "addresses": self._resolve(target.hostname, target.port),
             "bs": old.bs,
             "wl": old.wl,
             "reconnectable": old.reconnectable,

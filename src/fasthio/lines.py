@@ -320,13 +320,27 @@ class PollRespondent(Respondent):
         self.data = None
 
 
+class PollClient(Client):
+    """Client that asks the poller for the addresses of where redirects lead.
+
+    Attributes:
+        find: gives the addresses of a host and port, or raises; never waits.
+    """
+
+    find: Callable[[str, int], tuple[Address, ...]]
+
+    def _resolve(self, host: str, port: int) -> tuple[Address, ...]:
+        return self.find(host, port)
+
+
 def make_client(
     origin: Origin,
     addresses: tuple[Address, ...],
     limits: Limits,
     tymth: Callable[[], float],
     context: SSLContext | None,
-) -> Client:
+    find: Callable[[str, int], tuple[Address, ...]],
+) -> PollClient:
     """Make a client for an origin whose addresses are known, without any lookup.
 
     Args:
@@ -335,6 +349,7 @@ def make_client(
         limits: bounds on what one response may cost.
         tymth: gives the tyme.
         context: for TLS; None for the shared default one.
+        find: gives the addresses of where a redirect leads.
     """
     secure: dict[str, Any] = {}
     if origin.scheme == "https":
@@ -342,7 +357,7 @@ def make_client(
         if context is not None:
             secure["context"] = context
     respondent = PollRespondent(limits=limits)
-    client = Client(
+    client = PollClient(
         respondent=respondent,
         events=respondent.events,
         redirects=respondent.redirects,
@@ -354,6 +369,7 @@ def make_client(
         tymth=tymth,
         **secure,
     )
+    client.find = find
     client.connector.hostname = origin.host
     client.connector.addresses = list(addresses)
     client.requester.reinit(hostname=origin.host)

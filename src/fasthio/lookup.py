@@ -24,6 +24,10 @@ __all__ = ["Answer", "Lookup"]
 THREADS: Final = 8
 #: Seconds for which what was found is used without asking again.
 LIFE: Final = 60.0
+#: Seconds for which it is believed that a name has no address.
+DOUBT: Final = 1.0
+#: Names beyond which old ones are forgotten: redirects may lead to ever new ones.
+MOST: Final = 50_000
 
 Name = tuple[str, int]
 
@@ -37,11 +41,12 @@ class Answer(NamedTuple):
 
 
 class _Known:
-    __slots__ = ("addresses", "asked", "until")
+    __slots__ = ("addresses", "asked", "error", "until")
 
     def __init__(self) -> None:
         self.addresses: tuple[Address, ...] = ()
         self.asked = False
+        self.error: ResolutionError | None = None
         self.until = 0.0
 
 
@@ -49,7 +54,10 @@ class Lookup:
     """Find the addresses of hosts without blocking.
 
     Addresses are used for `life` seconds; after that they are still used while
-    they are looked up again.
+    they are looked up again. That there are none is believed for `doubt` seconds.
+
+    Attributes:
+        pending: lookups under way.
     """
 
     def __init__(
@@ -57,6 +65,7 @@ class Lookup:
         wake: Callable[[], Any],
         *,
         life: float = LIFE,
+        doubt: float = DOUBT,
         threads: int = THREADS,
         resolver: Callable[[str, int], list[Address]] = resolve,
     ) -> None:
@@ -65,23 +74,20 @@ class Lookup:
         Args:
             wake: called from a thread once an answer can be collected.
             life: seconds for which what was found is used without asking again.
+            doubt: seconds for which it is not asked again where nothing was found.
             threads: lookups at a time.
             resolver: what finds the addresses of a host and port, may block.
         """
         self._wake = wake
         self._life = life
+        self._doubt = doubt
         self._most = threads
         self._resolver = resolver
         self._known: dict[Name, _Known] = {}
         self._asked: SimpleQueue[Name | None] = SimpleQueue()
         self._answers: deque[Answer] = deque()
         self._threads: list[threading.Thread] = []
-        self._pending = 0
-
-    @property
-    def pending(self) -> int:
-        """Lookups under way."""
-        return self._pending
+        self.pending = 0
 
     def find(self, host: str, port: int, tyme: float) -> tuple[Address, ...] | None:
         """Give the addresses of a host.
@@ -92,12 +98,18 @@ class Lookup:
             tyme: now, in seconds.
         Returns:
             Addresses; None where they are not known yet: `collect` gives them later.
+        Raises:
+            ResolutionError: a moment ago there were none.
         """
         name = (host, port)
         known = self._known.get(name)
         if known is not None and (known.until > tyme or (known.asked and known.addresses)):
+            if known.error is not None:
+                raise known.error.with_traceback(None)
             return known.addresses
         if known is None:
+            if len(self._known) >= MOST:
+                self._forget(tyme)
             known = self._known[name] = _Known()
             if _is_address(host):
                 known.addresses = tuple(resolve(host, port))  # needs no resolver
@@ -108,9 +120,17 @@ class Lookup:
             self._ask(name)
         return known.addresses or None
 
+    def _forget(self, tyme: float) -> None:
+        """Forget what is not believed any more, and addresses, which need no looking up."""
+        self._known = {
+            name: known
+            for name, known in self._known.items()
+            if known.asked or tyme < known.until < float("inf")
+        }
+
     def _ask(self, name: Name) -> None:
-        self._pending += 1
-        if self._pending > len(self._threads) and len(self._threads) < self._most:
+        self.pending += 1
+        if self.pending > len(self._threads) and len(self._threads) < self._most:
             # daemons, as nobody can end a call of getaddrinfo, not even at exit
             thread = threading.Thread(
                 target=_work,
@@ -131,17 +151,17 @@ class Lookup:
         collected = []
         while self._answers:
             answer = self._answers.popleft()
-            self._pending -= 1
+            self.pending -= 1
             known = self._known.get(answer.name)
             if known is not None:
                 known.asked = False
+                known.until = tyme + self._life
                 if answer.error is None:
                     known.addresses = answer.addresses
-                    known.until = tyme + self._life
-                elif known.addresses:
-                    known.until = tyme + self._life  # what was found before may still do
-                else:
-                    del self._known[answer.name]
+                    known.error = None
+                elif not known.addresses:  # else what was found before may still do
+                    known.error = answer.error
+                    known.until = tyme + self._doubt
             collected.append(answer)
         return collected
 
@@ -153,7 +173,7 @@ class Lookup:
         self._asked = SimpleQueue()
         self._answers = deque()
         self._known.clear()
-        self._pending = 0
+        self.pending = 0
 
 
 def _work(
