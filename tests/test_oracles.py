@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from cases import CASES
 from oracles import ORACLES, PAGE, askable, difference, noted, page, reasons
+
+
+#: A field whose value begins behind a fold: Python's email package, and with it
+#: http.client, reads it as we do since 3.14, and may do so in a later 3.10 to 3.13.
+FOLDED_AT_ONCE = re.compile(rb":[ \t]*\r?\n[ \t]")
 
 
 @pytest.mark.parametrize("name", ORACLES)
@@ -14,6 +21,8 @@ def test_differences_are_noted(name: str) -> None:
     wrong = {}
     for case in CASES:
         told, found = noted(case, name)[0], difference(case, name) or ""
+        if not found and name == "http.client" and FOLDED_AT_ONCE.search(case.octets):
+            continue
         if told != found:
             wrong[case.name] = f"noted {told!r}, found {found!r}"
     assert wrong == {}
