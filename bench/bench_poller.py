@@ -1,9 +1,11 @@
 """What polling costs: beside hio in one loop, and beside other clients with equal work.
 
-    python bench/bench_poller.py [--parts idle active doist peers] [--rounds N]
+    python bench/bench_poller.py [--parts schedule idle active doist peers]
+                                 [--rounds N] [--json FILE]
 
 Needs nginx, started here on a free loopback port; peers that are not installed are
 left out and named. Prints Markdown. CPU is processor time of this process alone.
+With `--json` it also writes the text, the figures of the goals and those of the plots.
 """
 
 from __future__ import annotations
@@ -29,11 +31,11 @@ sys.path.insert(0, str(HERE.parent))
 from hio.base import doing  # noqa: E402
 from hio.core.http import clienting as hio_clienting  # noqa: E402
 
-from bench import machine, poller_peers, serving  # noqa: E402
+from bench import poller_peers, serving, simulate_schedule  # noqa: E402
 from fasthio.clienting import Client, ClientDoer  # noqa: E402
 from fasthio.polling import Poller, PollerDoer, ReadyDoist  # noqa: E402
 
-PARTS = ("idle", "active", "doist", "peers")
+PARTS = ("schedule", "idle", "active", "doist", "peers")
 PATH = poller_peers.PATH
 #: Package that each peer needs.
 NEEDS = {"aiohttp": "aiohttp", "httpx": "httpx", "pycurl": "pycurl"}
@@ -105,6 +107,34 @@ def serve(address: str = "127.0.0.1") -> Iterator[int]:
         raise RuntimeError(f"nginx does not come up: {Path(base, 'error.log').read_text()[-300:]}")
 
 
+#: Figures that goals and plots are made of.
+FIGURES: dict[str, Any] = {"goals": {}, "peers": {}, "schedule": {}}
+
+
+def bench_schedule(rounds: int) -> Iterator[str]:
+    """Measure the schedule alone, in virtual time."""
+    yield "### The schedule alone, each target every 10 s of virtual time"
+    yield ""
+    yield "| targets | CPU a poll | one heap over all | drift | lateness at a tock of 1/32 s |"
+    yield "| --- | --- | --- | --- | --- |"
+    for targets in (1_000, 10_000, 100_000):
+        runs = [
+            simulate_schedule.simulate(simulate_schedule.Schedule(), targets, 10.0, 40.0)
+            for _ in range(rounds)
+        ]
+        plain = [
+            simulate_schedule.simulate(simulate_schedule.PlainHeap(), targets, 10.0, 40.0)
+            for _ in range(rounds)
+        ]
+        ours, theirs = min(run["us"] for run in runs), min(run["us"] for run in plain)
+        FIGURES["schedule"][str(targets)] = {"fasthio": ours, "one heap": theirs}
+        yield (
+            f"| {targets:,} | {ours:.2f} us | {theirs:.2f} us | {runs[0]['drift']:g} s "
+            f"| at most {runs[0]['late_most'] * 1e3:.1f} ms |"
+        )
+    yield ""
+
+
 # this process: fasthio and hio in turn ----------------------------------------
 
 
@@ -164,6 +194,7 @@ def bench_idle(port: int, rounds: int) -> Iterator[str]:
             ours.append(cpu_of(poller.service, 10_000))
             theirs.append(cpu_of(sweep, max(1, 5_000 // count)))
         one, two = statistics.median(theirs), statistics.median(ours)
+        FIGURES["goals"]["sweep_us"] = two  # of the last one, with most connections
         yield f"| {count:,} | {one:,.0f} us | {two:.2f} us | {one / two:,.0f}x |"
         poller.close()
         for client in clients:
@@ -228,6 +259,7 @@ def bench_active(port: int, rounds: int) -> Iterator[str]:
             ours.append(poll_active(poller, requests * 3))
             theirs.append(sweep_active(clients, clients[:active], requests))
         one, two = statistics.median(theirs), statistics.median(ours)
+        FIGURES["goals"]["active_ratio" if active < count else "all_ratio"] = one / two
         yield f"| {active:,} | {one:,.0f} us | {two:.1f} us | {one / two:.1f}x |"
         poller.close()
     for client in clients:
@@ -284,6 +316,8 @@ def bench_doist(port: int) -> Iterator[str]:
     for name, times in rows:
         times.sort()
         high = times[int(len(times) * 0.99)]
+        if name == "fasthio Client, ReadyDoist":
+            FIGURES["goals"]["doist_us"] = statistics.median(times) * 1e6
         yield f"| {name} | {statistics.median(times) * 1e6:,.0f} us | {high * 1e6:,.0f} us |"
     yield ""
 
@@ -314,6 +348,13 @@ def bench_peers(port: int, rounds: int) -> Iterator[str]:
         yield ""
         yield "| | requests/s | requests/CPU s | CPU a request | memory a connection |"
         yield "| --- | --- | --- | --- | --- |"
+        FIGURES["peers"][str(connections)] = {
+            name: {
+                "cpu_median": statistics.median(run["cpu_us"] for run in runs),
+                "cpu_min": min(run["cpu_us"] for run in runs),
+            }
+            for name, runs in found.items()
+        }
         for name, runs in found.items():
             cpu = statistics.median(run["cpu_us"] for run in runs)
             rate = statistics.median(run["per_second"] for run in runs)
@@ -331,14 +372,14 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     options.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     options.add_argument("--rounds", type=int, default=5, help="rounds of each measurement")
+    options.add_argument("--json", type=Path, help="write text and figures there, too")
     given = options.parse_args()
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    said: list[str] = []
     with serve() as port:
-        if __name__ == "__main__":
-            print("Measured on:", "; ".join(str(value) for value in machine.describe().values()))
-            print()
         parts: dict[str, Callable[[], Iterator[str]]] = {
+            "schedule": lambda: bench_schedule(max(1, given.rounds // 2)),
             "idle": lambda: bench_idle(port, given.rounds),
             "active": lambda: bench_active(port, given.rounds),
             "doist": lambda: bench_doist(port),
@@ -346,8 +387,11 @@ def main() -> None:
         }
         for part in given.parts:
             for line in parts[part]():
+                said.append(line)
                 print(line, flush=True)
             gc.collect()
+    if given.json is not None:
+        given.json.write_text(json.dumps({"text": "\n".join(said), **FIGURES}), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -80,4 +80,10 @@ def draw(results: dict[str, Any]) -> list[Path]:
             panels.append((title, each["us"], "ms, CPU" if long else "us, CPU",
                            1000.0 if long else 1.0))  # fmt: skip
         made.append(_sheet("clients", panels))
+    polled = results.get("poller", {}).get("peers", {})
+    if polled:
+        made.append(_sheet("poller", [
+            (f"{int(count):,} connections, all busy, a request", each, "us, CPU", 1.0)
+            for count, each in polled.items()
+        ]))  # fmt: skip
     return made

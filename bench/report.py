@@ -230,7 +230,8 @@ def _poller(results: dict[str, Any]) -> list[str]:
     found = results.get("poller")
     if not found:
         return []
-    return ["## Poller", "", "```", *found["text"].strip().splitlines(), "```", ""]
+    plot = ["![poller](plots/poller.svg)", ""] if found.get("peers") else []
+    return ["## Poller", "", *plot, *found["text"].strip().splitlines(), ""]
 
 
 def _measured(measured: dict[str, dict[str, Any]]) -> list[str]:
