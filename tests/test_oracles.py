@@ -9,7 +9,6 @@ import pytest
 from cases import CASES
 from oracles import ORACLES, PAGE, askable, difference, noted, page, reasons
 
-
 #: A field whose value begins behind a fold: Python's email package, and with it
 #: http.client, reads it as we do since 3.14, and may do so in a later 3.10 to 3.13.
 FOLDED_AT_ONCE = re.compile(rb":[ \t]*\r?\n[ \t]")
