@@ -281,8 +281,10 @@ class Target:
         "_line",
         "_next",
         "_number",
+        "_octets",
         "_path",
         "_place",
+        "_short",
         "_suspect",
         "_timer",
         "etag",
@@ -322,6 +324,11 @@ class Target:
         self._suspect = False  # its last poll had failed when it began to wait
         self._flight: Flight | None = None
         self._line: Line | None = None
+        self._octets: bytes | None = None  # its next request, once built
+        # whether polls may go without a client: see `Shortcut`
+        self._short = spec.method != "CONNECT" and not any(
+            name.lower() in ("connection", "upgrade") for name, _ in spec.headers
+        )
 
     @property
     def failures(self) -> int:
