@@ -104,6 +104,52 @@ cdef extern from *:
         Py_DECREF(old);
     }
 
+    /* What stands in a bytearray is the same in CPython 3.10 to 3.14. Looking there saves
+       an eighth of a short response, and a body that is made for its length at once is
+       not cut down again by PyByteArray_Resize, which would copy it (both measured). */
+    #if defined(PYPY_VERSION) || defined(Py_GIL_DISABLED) || PY_VERSION_HEX >= 0x030F0000
+    #define FASTHIO_INSIDE 0
+    #else
+    #define FASTHIO_INSIDE 1
+    #endif
+
+    /* Make a bytearray so long; what is new in it is not set. */
+    static inline int fasthio_resize(PyObject *buffer, Py_ssize_t size)
+    {
+    #if FASTHIO_INSIDE
+        PyByteArrayObject *self = (PyByteArrayObject *)buffer;
+        if (self->ob_exports == 0 && size + (self->ob_start - self->ob_bytes) < self->ob_alloc) {
+            Py_SET_SIZE(self, size);
+            self->ob_start[size] = 0;
+            return 0;
+        }
+    #endif
+        return PyByteArray_Resize(buffer, size);
+    }
+
+    /* Hold a bytearray: who resizes it meanwhile gets a BufferError, not us a stale pointer. */
+    static inline int fasthio_hold(PyObject *buffer, Py_buffer *view)
+    {
+    #if FASTHIO_INSIDE
+        (void)view;
+        ((PyByteArrayObject *)buffer)->ob_exports++;
+        return 0;
+    #else
+        return PyObject_GetBuffer(buffer, view, PyBUF_SIMPLE);
+    #endif
+    }
+
+    static inline void fasthio_release(PyObject *buffer, Py_buffer *view)
+    {
+    #if FASTHIO_INSIDE
+        (void)view;
+        ((PyByteArrayObject *)buffer)->ob_exports--;
+    #else
+        (void)buffer;
+        PyBuffer_Release(view);
+    #endif
+    }
+
     /* Tell whether only its owner, who asks, knows an object. */
     static inline int fasthio_only(PyObject *object)
     {
@@ -124,6 +170,10 @@ cdef extern from *:
     int fasthio_same(const unsigned char *one, const unsigned char *other, Py_ssize_t size) nogil
     void fasthio_put(PyObject *pair, Py_ssize_t index, PyObject *item)
     bint fasthio_only(PyObject *object)
+    bint FASTHIO_INSIDE
+    int fasthio_resize(object buffer, Py_ssize_t size) except -1
+    int fasthio_hold(object buffer, Py_buffer *view) except -1
+    void fasthio_release(object buffer, Py_buffer *view)
 
 # The numbers of the states and framings are their places in the grammar's tuples.
 cdef enum State:
@@ -173,8 +223,12 @@ cdef enum:
     # octets that the name of a common field may have, and of one that is found at once
     KNOWN_ROOM = 48
     KNOWN_QUICK = 32
+    # octets of room for a line that are held from one message to the next
+    PENDING_ROOM = 16384
     # octets a body may be made longer than what was received
     GROW_STEP = 4194304
+    # ... when it is known to be longer than what came first
+    GROW_FIRST = 1048576
 
 ctypedef const unsigned char *octets_t
 
