@@ -33,7 +33,8 @@ TIME = 300
 def default_keri() -> list[str]:
     """Choose versions that this Python can have: keri 1.2 asks for Python 3.12.2."""
     if sys.version_info >= (3, 12, 2):
-        return ["keri==1.2.12"]
+        # a witness of it opens one database twice, which later versions of lmdb refuse
+        return ["keri==1.2.12", "lmdb==1.7.5"]
     return ["keri==1.1.17", "hio==0.6.10"]
 
 
