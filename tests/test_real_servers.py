@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import http.server
 import json
 import shutil
@@ -201,6 +202,18 @@ def test_nginx_upload(make: Callable[..., Client]) -> None:
     client.request(method="POST", path="/echo", body=b"x" * 3_000_000)
     run(client, lambda: client.responses)
     assert client.responses[0]["body"] == b"POST  "
+
+
+@pytest.mark.parametrize("decode", [True, False])
+def test_nginx_gzip(make: Callable[..., Client], decode: bool) -> None:
+    client = make(decode=decode)
+    client.request(path="/gzip.json", headers={"Accept-Encoding": "gzip"})
+    run(client, lambda: client.responses)
+    (response,) = client.responses
+    assert response["headers"]["Content-Encoding"] == "gzip"
+    assert response["headers"]["Transfer-Encoding"] == "chunked"
+    body = response["body"] if decode else gzip.decompress(response["body"])
+    assert body == b'{"a": 1}'
 
 
 def test_nginx_redirect(make: Callable[..., Client]) -> None:
