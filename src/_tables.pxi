@@ -127,6 +127,21 @@ cdef extern from *:
         return PyByteArray_Resize(buffer, size);
     }
 
+    /* Give back what a bytearray has room for and will not need. */
+    static inline int fasthio_trim(PyObject *buffer)
+    {
+    #if FASTHIO_INSIDE
+        PyByteArrayObject *self = (PyByteArrayObject *)buffer;
+        const Py_ssize_t size = Py_SIZE(self);
+        if (self->ob_exports == 0 && self->ob_alloc / 2 > size + 4096) {
+            if (PyByteArray_Resize(buffer, size + 1) < 0)  /* at the same size it does nothing */
+                return -1;
+            return PyByteArray_Resize(buffer, size);
+        }
+    #endif
+        return 0;
+    }
+
     /* Hold a bytearray: who resizes it meanwhile gets a BufferError, not us a stale pointer. */
     static inline int fasthio_hold(PyObject *buffer, Py_buffer *view)
     {
@@ -172,6 +187,7 @@ cdef extern from *:
     bint fasthio_only(PyObject *object)
     bint FASTHIO_INSIDE
     int fasthio_resize(object buffer, Py_ssize_t size) except -1
+    int fasthio_trim(object buffer) except -1
     int fasthio_hold(object buffer, Py_buffer *view) except -1
     void fasthio_release(object buffer, Py_buffer *view)
 
@@ -227,8 +243,7 @@ cdef enum:
     PENDING_ROOM = 16384
     # octets a body may be made longer than what was received
     GROW_STEP = 4194304
-    # ... when it is known to be longer than what came first
-    GROW_FIRST = 1048576
+    GROW_TIMES = 16
 
 ctypedef const unsigned char *octets_t
 
