@@ -419,18 +419,20 @@ cdef class ResponseParser(HeadParser):
         """Make the body `more` octets longer.
 
         A bytearray alone grows by an eighth, which copies a long body many times. So
-        there is room for GROW_TIMES of what came, but not for more than a known length
-        or a few MiB ahead; what is not used is untouched memory.
+        one of a known length is made for it, but for no more than GROW_TIMES of what
+        came; others double. Neither is made for more than a few MiB ahead.
         """
         cdef Py_ssize_t want = held + more, most
         if self._body is None:
             self._body = bytearray()
         if want > self._capacity:
             most = want
-            if FASTHIO_INSIDE or held:
-                most = min(GROW_TIMES * want if FASTHIO_INSIDE else 2 * held, want + GROW_STEP)
-                if self._state == FIXED and self._left < <uint64_t>(most - held):
-                    most = held + <Py_ssize_t>self._left
+            if self._state == FIXED and FASTHIO_INSIDE:
+                most = min(GROW_TIMES * want, want + GROW_STEP)
+            elif held:
+                most = min(2 * held, want + GROW_STEP)
+            if self._state == FIXED and self._left < <uint64_t>(most - held):
+                most = held + <Py_ssize_t>self._left
             if most > want:
                 PyByteArray_Resize(self._body, most)
             self._capacity = max(most, want)
@@ -648,7 +650,5 @@ cdef class ResponseParser(HeadParser):
         """End the message; the length is now that of the body."""
         if self._framing != BY_LENGTH:
             self.length = self._taken
-            if self._body is not None:
-                fasthio_trim(self._body)
         self._state = DONE
         return 0

@@ -127,21 +127,6 @@ cdef extern from *:
         return PyByteArray_Resize(buffer, size);
     }
 
-    /* Give back what a bytearray has room for and will not need. */
-    static inline int fasthio_trim(PyObject *buffer)
-    {
-    #if FASTHIO_INSIDE
-        PyByteArrayObject *self = (PyByteArrayObject *)buffer;
-        const Py_ssize_t size = Py_SIZE(self);
-        if (self->ob_exports == 0 && self->ob_alloc / 2 > size + 4096) {
-            if (PyByteArray_Resize(buffer, size + 1) < 0)  /* at the same size it does nothing */
-                return -1;
-            return PyByteArray_Resize(buffer, size);
-        }
-    #endif
-        return 0;
-    }
-
     /* Hold a bytearray: who resizes it meanwhile gets a BufferError, not us a stale pointer. */
     static inline int fasthio_hold(PyObject *buffer, Py_buffer *view)
     {
@@ -187,7 +172,6 @@ cdef extern from *:
     bint fasthio_only(PyObject *object)
     bint FASTHIO_INSIDE
     int fasthio_resize(object buffer, Py_ssize_t size) except -1
-    int fasthio_trim(object buffer) except -1
     int fasthio_hold(object buffer, Py_buffer *view) except -1
     void fasthio_release(object buffer, Py_buffer *view)
 
@@ -241,7 +225,7 @@ cdef enum:
     KNOWN_QUICK = 32
     # octets of room for a line that are held from one message to the next
     PENDING_ROOM = 16384
-    # octets a body may be made longer than what was received
+    # octets a body may be made longer than what was received, and how many times as long
     GROW_STEP = 4194304
     GROW_TIMES = 16
 
