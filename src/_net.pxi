@@ -95,13 +95,15 @@ def receive(int fd, bytearray buffer not None, Py_ssize_t size):
 
 
 def send(int fd, buffer not None):
-    cdef const unsigned char[::1] view = buffer
-    cdef Py_ssize_t size = view.shape[0]
+    cdef Py_buffer view
     cdef Py_ssize_t count
-    if size == 0:
-        return 0
-    with nogil:
-        count = fasthio_send(fd, <const char *>&view[0], size)
+    PyObject_GetBuffer(buffer, &view, PyBUF_SIMPLE)
+    if view.len == 0:
+        count = 0
+    else:
+        with nogil:
+            count = fasthio_send(fd, <const char *>view.buf, view.len)
+    PyBuffer_Release(&view)
     return count
 
 
