@@ -46,6 +46,19 @@ class Carrier(Linker):
     #: Most octets one `service` takes in.
     Bound: int = 8_388_608
 
+    _Often = (
+        "_decode",
+        "_exchange",
+        "_following",
+        "_foreign_id",
+        "_home",
+        "_idle",
+        "_leftover",
+        "_sink",
+        "_timeouts",
+        "Bound",
+    )
+
     requests: deque[dict[str, Any]]
     responses: deque[dict[str, Any]]
     waited: bool
@@ -317,7 +330,9 @@ class Carrier(Linker):
         exchange.octets = octets
         method = exchange.method = requester.method
         cs = connector.cs
-        if self._over is None and connector.connected and not connector.cutoff:
+        if self._over is None and (
+            getattr(connector, "_fd", -1) >= 0 or (connector.connected and not connector.cutoff)
+        ):
             if cs is not self._link:
                 self._established()
             exchange.link = cs

@@ -156,30 +156,41 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
         size = bufsize if bs is None else bs
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:
             raise ValueError(f"bufsize must be a positive number of octets: {size!r}")
-        own = self.__dict__
-        own["_tymth"] = tymth
-        own["_tymer"] = None
-        own["_born"] = (tymth or time.monotonic)()
-        own["tymeout"] = self.Tymeout if tymeout is None else tymeout
-        own["hostname"] = host
-        own["addresses"] = addresses
-        own["_index"] = 0
-        own["ha"] = own["_known_ha"] = (addresses[0].sockaddr[0], port)
-        own["cs"] = None  # connection socket
-        own["ca"] = (None, None)
-        own["_accepted"] = False
-        own["cutoff"] = False
-        own["reconnectable"] = self.Reconnectable if reconnectable is None else reconnectable
-        own["opened"] = False
-        own["bs"] = size
-        own["txbs"] = bytearray() if txbs is None else txbs
-        own["rxbs"] = bytearray() if rxbs is None else rxbs
-        own["wl"] = wl
-        own["name"] = name
-        own["uid"] = uid
-        own["fault"] = None
-        own["refusals"] = 0
-        own["_unsendable"] = False  # sending failed: the peer takes no more
+        address = (addresses[0].sockaddr[0], port)
+        # made in one go, a dict of its own: CPython 3.11 and 3.12 find attributes in
+        # it by their place, which they do not in one that `__dict__` has laid open
+        own = {
+            "_tymth": tymth,
+            "_tymer": None,
+            "_born": (tymth or time.monotonic)(),
+            "tymeout": self.Tymeout if tymeout is None else tymeout,
+            "hostname": host,
+            "addresses": addresses,
+            "_index": 0,
+            "ha": address,
+            "_known_ha": address,
+            "cs": None,  # connection socket
+            "ca": (None, None),
+            "_accepted": False,
+            "cutoff": False,
+            "reconnectable": self.Reconnectable if reconnectable is None else reconnectable,
+            "opened": False,
+            "bs": size,
+            "txbs": bytearray() if txbs is None else txbs,
+            "rxbs": bytearray() if rxbs is None else rxbs,
+            "wl": wl,
+            "name": name,
+            "uid": uid,
+            "fault": None,
+            "refusals": 0,
+            "_unsendable": False,  # sending failed: the peer takes no more
+            "_fd": -1,
+            "_send_fd": -1,
+            "_idle_fd": -1,
+        }
+        if self.__dict__:  # a subclass has begun before
+            own = {**self.__dict__, **own}
+        object.__setattr__(self, "__dict__", own)
 
     # tyme
 
