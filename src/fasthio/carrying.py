@@ -228,7 +228,7 @@ class Carrier(Linker):
         """Receive straight into the body; give how much came."""
         wanted = engine.wanted
         size = min(wanted if wanted > 0 else connector.Stride, connector.Stride, left)
-        count: int = connector.receive_into(engine.body, size)
+        count: int = connector.receive_into(engine.body, size, max(wanted, 0))
         if count:
             engine.received(count)
         return count

@@ -394,17 +394,18 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
             self.rxbs.extend(data)
             left -= len(data)
 
-    def receive_into(self, body: bytearray, size: int) -> int:
+    def receive_into(self, body: bytearray, size: int, ahead: int = 0) -> int:
         """Receive straight to the end of a body.
 
         Args:
             body: where the octets are appended.
             size: most octets to take.
+            ahead: octets of the body that are still to come; 0 where nobody knows.
         Returns:
             Octets appended; 0 where there are none now or the connection has
             ended, which `cutoff` tells.
         """
-        count: int = _receive(self._fd, body, min(size, self.Stride))
+        count: int = _receive(self._fd, body, min(size, self.Stride), ahead)
         if count > 0:
             if self.wl:
                 self.wl.writeRx(bytes(body[-count:]), self.ha)
