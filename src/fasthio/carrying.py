@@ -343,7 +343,11 @@ class Carrier(Linker):
         connector.tx(octets)
         respondent = self.respondent
         respondent.reinit(method=method)
-        if respondent.ended and respondent.parser and not (respondent.msg or respondent.closed):
+        if (
+            respondent.ended
+            and not (respondent.msg or respondent.closed)
+            and (isinstance(respondent, Respondent) or respondent.parser)
+        ):
             respondent.parse()  # it begins: programs that wait for `ended` mean this response
 
     # responses
