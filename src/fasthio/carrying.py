@@ -40,6 +40,13 @@ _CONNECTION: Final = istr("Connection")
 _BULK: Final = 65_536
 
 
+def _blind(fd: int) -> int:
+    """Stand in for a look where an engine has none: there may be something."""
+    return 1
+
+
+_look = _blind if _peek is None else _peek
+
 class Carrier(Linker):
     """Carry exchanges over the connections of a client."""
 
@@ -85,15 +92,15 @@ class Carrier(Linker):
         if exchange is None and not self.requests:
             # 99 in 100 services find nothing to do: see that as cheaply as can be
             fd = getattr(connector, "_idle_fd", -1)
+            kind = type(self)
             if (
                 fd >= 0
                 and connector.cs is self._link
                 and self._over is None
                 and not (self.waited or connector.txbs or connector.rxbs)
-                and _peek is not None
-                and type(self).serviceRequests is Carrier.serviceRequests
-                and type(self).serviceResponse is Carrier.serviceResponse
-                and _peek(fd) == _NOTHING
+                and kind.serviceRequests is _requests_served
+                and kind.serviceResponse is _response_served
+                and _look(fd) == _NOTHING
             ):
                 return
         try:
@@ -151,7 +158,7 @@ class Carrier(Linker):
             # a look before a connection is used again: has the server closed it,
             # or said something nobody asked for (RFC 9112 6.3, 9.3.1)?
             fd = getattr(connector, "_idle_fd", -1)
-            if fd < 0 or _peek is None or _peek(fd) != _NOTHING:
+            if fd < 0 or _look(fd) != _NOTHING:
                 connector.serviceReceives()
             if connector.rxbs and self._over != "tunnel":
                 self._unsolicited()
@@ -538,3 +545,8 @@ class Carrier(Linker):
         drain = self._exchange.drain if self._exchange is not None else None
         body: bytearray = self.respondent.body if drain is None else drain.body
         return body
+
+
+# what `service` leaves out where there is nothing to do, unless a program has its own
+_requests_served = Carrier.serviceRequests
+_response_served = Carrier.serviceResponse

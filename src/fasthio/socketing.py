@@ -54,6 +54,40 @@ _DIRECT: Final = os.name == "posix"
 _DOUBLED: Final = 2 if sys.platform.startswith("linux") else 1
 
 
+#: What every connector begins with, in a dict of its own: CPython 3.11 and 3.12 find attributes
+#: in such a one by their place, which they do not where `__dict__` has laid one open.
+_BLANK: Final[dict[str, Any]] = {
+    "_tymth": None,
+    "_tymer": None,
+    "_born": 0.0,
+    "tymeout": 0.0,
+    "hostname": "",
+    "addresses": [],
+    "_index": 0,
+    "ha": (),
+    "_known_ha": (),
+    "cs": None,  # connection socket
+    "ca": (None, None),
+    "_accepted": False,
+    "cutoff": False,
+    "reconnectable": False,
+    "opened": False,
+    "bs": 0,
+    "txbs": None,
+    "rxbs": None,
+    "wl": None,
+    "name": "",
+    "uid": 0,
+    "fault": None,
+    "refusals": 0,
+    "_unsendable": False,  # sending failed: the peer takes no more
+    "_fd": -1,
+    "_send_fd": -1,
+    "_idle_fd": -1,
+}
+_set: Final = object.__setattr__
+
+
 class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
     """Connect, send and receive without blocking and without raising.
 
@@ -101,7 +135,7 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; one that is a program's way in ends the direct way."""
-        object.__setattr__(self, name, value)
+        _set(self, name, value)
         if name in _WAYS_IN:
             own = self.__dict__
             own["_fd"] = own["_send_fd"] = own["_idle_fd"] = -1
@@ -157,40 +191,23 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:
             raise ValueError(f"bufsize must be a positive number of octets: {size!r}")
         address = (addresses[0].sockaddr[0], port)
-        # made in one go, a dict of its own: CPython 3.11 and 3.12 find attributes in
-        # it by their place, which they do not in one that `__dict__` has laid open
-        own = {
-            "_tymth": tymth,
-            "_tymer": None,
-            "_born": (tymth or time.monotonic)(),
-            "tymeout": self.Tymeout if tymeout is None else tymeout,
-            "hostname": host,
-            "addresses": addresses,
-            "_index": 0,
-            "ha": address,
-            "_known_ha": address,
-            "cs": None,  # connection socket
-            "ca": (None, None),
-            "_accepted": False,
-            "cutoff": False,
-            "reconnectable": self.Reconnectable if reconnectable is None else reconnectable,
-            "opened": False,
-            "bs": size,
-            "txbs": bytearray() if txbs is None else txbs,
-            "rxbs": bytearray() if rxbs is None else rxbs,
-            "wl": wl,
-            "name": name,
-            "uid": uid,
-            "fault": None,
-            "refusals": 0,
-            "_unsendable": False,  # sending failed: the peer takes no more
-            "_fd": -1,
-            "_send_fd": -1,
-            "_idle_fd": -1,
-        }
+        own = _BLANK.copy()
+        own["_tymth"] = tymth
+        own["_born"] = (tymth or time.monotonic)()
+        own["tymeout"] = self.Tymeout if tymeout is None else tymeout
+        own["hostname"] = host
+        own["addresses"] = addresses
+        own["ha"] = own["_known_ha"] = (addresses[0].sockaddr[0], port)
+        own["reconnectable"] = self.Reconnectable if reconnectable is None else reconnectable
+        own["bs"] = size
+        own["txbs"] = bytearray() if txbs is None else txbs
+        own["rxbs"] = bytearray() if rxbs is None else rxbs
+        own["wl"] = wl
+        own["name"] = name
+        own["uid"] = uid
         if self.__dict__:  # a subclass has begun before
             own = {**self.__dict__, **own}
-        object.__setattr__(self, "__dict__", own)
+        _set(self, "__dict__", own)
 
     # tyme
 
