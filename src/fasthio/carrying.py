@@ -47,6 +47,7 @@ def _blind(fd: int) -> int:
 
 _look = _blind if _peek is None else _peek
 
+
 class Carrier(Linker):
     """Carry exchanges over the connections of a client."""
 

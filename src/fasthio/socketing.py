@@ -190,7 +190,6 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
         size = bufsize if bs is None else bs
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:
             raise ValueError(f"bufsize must be a positive number of octets: {size!r}")
-        address = (addresses[0].sockaddr[0], port)
         own = _BLANK.copy()
         own["_tymth"] = tymth
         own["_born"] = (tymth or time.monotonic)()
