@@ -23,6 +23,10 @@ import fasthio
 from fasthio import grammar
 from fasthio.targetfile import load_targets
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench import ratios
+
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 #: Seconds that the code of one page, or an example, may take.
@@ -152,7 +156,7 @@ def test_blocks_are_of_a_kind_that_is_run(page: Path) -> None:
 
 #: Commands that change what the tests run in, or need other hosts: known, and not run here.
 KNOWN = re.compile(
-    r"pip install (--?[\w-]+ )*(\.|'?fasthio(\[[\w,]+\])?'?( \S+)?|\S+\.whl)$"
+    r"pip install (--?[\w-]+ )*('?\.(\[[\w,]+\]')?|'?fasthio(\[[\w,]+\])?'?( \S+)?|\S+\.whl)$"
     r"|FASTHIO_BUILD=\w+ pip install \.$|pipx run [\w .-]+$|nox( \S+)*$|\.ci/run$"
     r"|python -m build( \S+)*$|python -m pip (install|wheel) [\w .=<>\[\]'-]+$"
     r"|python -m bench\.\w+( \S+)*$|git clone \S+( \S+)?$|cd \w+$"
@@ -420,6 +424,23 @@ def test_named_codes_exist() -> None:
         for code in re.findall(r"`([a-z]+(?:-[a-z]+)+)`", page.read_text(encoding="utf-8")):
             if code.partition("-")[0] in prefixes and code not in grammar.STATES:
                 assert code in known, f"{page.name} names {code}"
+
+
+def test_plot_of_the_readme_is_that_of_the_results() -> None:
+    """What `python -m bench.ratios` draws, and `make bench` by itself."""
+    results = json.loads((ROOT / "bench" / "results.json").read_text(encoding="utf-8"))
+    drawn = (ROOT / "bench" / "plots" / "ratios.svg").read_text(encoding="utf-8")
+    assert drawn == ratios.picture(results), "draw it again: python -m bench.ratios"
+
+
+def test_pictures_hold_nothing_from_elsewhere() -> None:
+    for picture in (DOCS / "pictures").glob("*.svg"):
+        text = picture.read_text(encoding="utf-8")
+        assert set(re.findall(r"https?://[^\s\"')<]+", text)) <= {
+            "http://www.w3.org/2000/svg",
+            *re.findall(r"http://127\.0\.0\.1:\d+[^\s\"')<]*", text),
+            "https://www.textualize.io",
+        }
 
 
 # made of the grammar -----------------------------------------------------------
