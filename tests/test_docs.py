@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import venv
 from pathlib import Path
 from typing import NamedTuple
@@ -161,8 +162,8 @@ KNOWN = re.compile(
     r"|python -m build( \S+)*$|python -m pip (install|wheel) [\w .=<>\[\]'-]+$"
     r"|python -m bench\.\w+( \S+)*$|git clone \S+( \S+)?$|cd \w+$"
 )
-#: Seconds after which what goes on until it is interrupted is interrupted.
-WHILE = 3.0
+#: Seconds after its first line at which what has no end of its own is interrupted.
+WHILE = 1.0
 
 
 class Terminal:
@@ -208,7 +209,7 @@ class Terminal:
         endless = line.startswith("fasthio watch") or (
             line.startswith("fasthio poll") and not re.search(r"--(count|duration) ", line)
         )
-        return self.wait(line, WHILE if endless and "--count" not in line else None)
+        return self.wait(line, endless and "--count" not in line)
 
     def make(self, line: str) -> None:
         """See that make knows its goal."""
@@ -239,20 +240,24 @@ class Terminal:
         assert job.stdout is not None
         assert job.stdout.readline(), job.communicate(timeout=TIME)[1]
 
-    def wait(self, line: str, seconds: float | None) -> str:
-        """Run one line to its end, or until it is interrupted."""
+    def wait(self, line: str, endless: bool) -> str:
+        """Run one line to its end, or interrupt it once it is seen to work."""
         process = self.open(line)
-        timer = threading.Timer(seconds or TIME, process.send_signal, [signal.SIGINT])
-        timer.start()
+        alarm = threading.Timer(TIME, process.kill)
+        alarm.start()
         try:
+            first = ""
+            if endless:
+                assert process.stdout is not None
+                first = process.stdout.readline()
+                time.sleep(WHILE)
+                process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=TIME)
-        except BaseException:
-            process.kill()
-            raise
         finally:
-            timer.cancel()
-        assert process.returncode == 0, f"{line}: {process.returncode}\n{err}{out}"
-        return out + err
+            alarm.cancel()
+            process.kill()
+        assert process.returncode == 0, f"{line}: {process.returncode}\n{err}{first}{out}"
+        return first + out + err
 
     def close(self) -> None:
         """End what still runs."""

@@ -53,7 +53,7 @@ def typed(block: str, skip: list[str]) -> str:
     script = []
     for line in lines:
         if line.startswith("fasthio watch"):
-            line = f"timeout --preserve-status -s INT 3 {line}"
+            line = f"timeout --preserve-status -s INT 8 {line}"
         script.append(line)
         if line.endswith(" &"):
             script.append("sleep 1")
