@@ -21,7 +21,7 @@ from typing import NamedTuple
 import pytest
 
 import fasthio
-from fasthio import grammar
+from fasthio import connecting, grammar
 from fasthio.targetfile import load_targets
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -421,6 +421,13 @@ def test_targets_file_is_read(tmp_path: Path) -> None:
     assert [spec.every for spec in specs] == [10.0, 60.0]
 
 
+def test_advisories_of_the_corpus_are_told_of() -> None:
+    page = (DOCS / "security.md").read_text(encoding="utf-8")
+    for path in (TESTS / "corpus").glob("*.md"):
+        for number in re.findall(r"CVE-\d{4}-\d+", path.read_text(encoding="utf-8")):
+            assert number in page, f"{path.name} names {number}"
+
+
 def test_named_codes_exist() -> None:
     """A page that says `code == "..."` or `error.code` in a table means one that there is."""
     known = set(grammar.ERRORS) | set(grammar.EXCHANGE_ERRORS)
@@ -446,6 +453,24 @@ def test_pictures_hold_nothing_from_elsewhere() -> None:
             *re.findall(r"http://127\.0\.0\.1:\d+[^\s\"')<]*", text),
             "https://www.textualize.io",
         }
+
+
+#: Units of the numbers that pages give, in octets, seconds or times.
+UNITS = {"MiB": 1 << 20, "KiB": 1 << 10, "s": 1, "": 1}
+
+
+def test_numbers_are_those_of_the_code() -> None:
+    """`Client.Bound` (8 MiB) and its like."""
+    found = set()
+    for page in [*PAGES, DOCS / "differences.md"]:
+        for kind, name, number, unit in re.findall(
+            r"`(Client|Connector)\.([A-Z]\w+)`(?: octets)? \((\d+)(?: (\w+))?[,)]",
+            page.read_text(encoding="utf-8"),
+        ):
+            owner = {"Client": fasthio.Client, "Connector": connecting.Connector}[kind]
+            assert getattr(owner, name) == int(number) * UNITS[unit], f"{page.name}: {name}"
+            found.add(name)
+    assert found >= {"Bound", "Stride", "Resends", "RetryCap"}
 
 
 # made of the grammar -----------------------------------------------------------
