@@ -115,7 +115,7 @@ def run(program: Path, folder: Path, *arguments: str) -> str:
     """Run a program in a process of its own; what it writes, once it has ended well."""
     environment = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), *filter(None, sys.path)]),
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         "PYTHONIOENCODING": "utf-8",
     }
     done = subprocess.run(
@@ -185,7 +185,7 @@ class Terminal:
         self.environment = {
             **os.environ,
             "PATH": os.pathsep.join([str(programs), os.environ.get("PATH", "")]),
-            "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), *filter(None, sys.path)]),
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         }
         self.jobs: list[subprocess.Popen[str]] = []
 
@@ -397,7 +397,7 @@ def test_options_of_a_command_are_listed(command: str) -> None:
     """Each option of a command is told of, and none that there is not."""
     done = subprocess.run(
         [sys.executable, "-m", "fasthio", command, "--help"],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), *sys.path])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         capture_output=True,
         text=True,
         timeout=TIME,
@@ -485,7 +485,7 @@ def made() -> dict[str, str]:
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), *sys.path])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         capture_output=True,
         text=True,
         timeout=TIME,

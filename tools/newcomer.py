@@ -39,7 +39,8 @@ def shell(commands: str, folder: Path, environment: dict[str, str], quiet: bool 
         text=True,
     )
     shown = done.stdout.splitlines()
-    for line in shown[-3:] if quiet and done.returncode == 0 else shown[-25:]:
+    failed = [line for line in shown[:-25] if line.startswith(("FAILED", "ERROR"))]
+    for line in shown[-3:] if quiet and done.returncode == 0 else [*failed, *shown[-25:]]:
         print(f"    {line}")
     print(f"    ({time.monotonic() - start:.0f} s)", flush=True)
     if done.returncode != 0:
