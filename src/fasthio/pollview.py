@@ -342,11 +342,11 @@ class Table:
             key=lambda tally: (not tally.failing, -tally.recent_latency),
         )
         table = RichTable(box=box.SIMPLE_HEAD)
-        table.add_column("target", overflow="ellipsis", no_wrap=True, min_width=20, ratio=3)
+        table.add_column("target", overflow="ellipsis", no_wrap=True, min_width=12, ratio=3)
         for title, least in (("polls", 5), ("failed", 6), ("p50", 9), ("p95", 9)):
             table.add_column(title, justify="right", no_wrap=True, min_width=least)
         table.add_column("latest", no_wrap=True, min_width=8)
-        table.add_column("last", overflow="ellipsis", no_wrap=True, min_width=8, ratio=2)
+        table.add_column("last", overflow="ellipsis", no_wrap=True, min_width=6, ratio=2)
         for tally in shown:
             last = tally.last
             table.add_row(
