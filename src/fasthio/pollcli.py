@@ -226,6 +226,9 @@ def _carry_out(
     from .pollrun import PollRun
 
     _raise_descriptors()
+    for each in (sys.stdout, sys.stderr):
+        if hasattr(each, "reconfigure"):  # what a terminal cannot show is no reason to end
+            each.reconfigure(errors="replace")
     poller = Poller(
         concurrency=options.concurrency, connections_per_origin=options.connections_per_origin
     )
