@@ -419,22 +419,20 @@ cdef class ResponseParser(HeadParser):
         """Make the body `more` octets longer.
 
         A bytearray alone grows by an eighth, which copies a long body many times. So
-        there is room for all of a known length, and to double at the next times where
-        none is known; in either case for a few MiB at most, or what came already.
+        one of a known length is made for it, but for no more than GROW_TIMES of what
+        came; others double. Neither is made for more than a few MiB ahead.
         """
-        cdef Py_ssize_t want = held + more, most = 0
+        cdef Py_ssize_t want = held + more, most
         if self._body is None:
             self._body = bytearray()
         if want > self._capacity:
-            if self._state == FIXED and (held or FASTHIO_INSIDE):
-                most = GROW_STEP if FASTHIO_INSIDE else 0
-                most = max(min(2 * held, want + GROW_STEP), most)
-                if self._left < <uint64_t>(most - held):
-                    most = held + <Py_ssize_t>self._left
+            most = want
+            if self._state == FIXED and FASTHIO_INSIDE:
+                most = min(GROW_TIMES * want, want + GROW_STEP)
             elif held:
                 most = min(2 * held, want + GROW_STEP)
-                if FASTHIO_INSIDE:
-                    most = max(most, GROW_FIRST)
+            if self._state == FIXED and self._left < <uint64_t>(most - held):
+                most = held + <Py_ssize_t>self._left
             if most > want:
                 PyByteArray_Resize(self._body, most)
             self._capacity = max(most, want)
@@ -652,7 +650,5 @@ cdef class ResponseParser(HeadParser):
         """End the message; the length is now that of the body."""
         if self._framing != BY_LENGTH:
             self.length = self._taken
-            if self._capacity > 2 * self._taken and self._taken == PyByteArray_GET_SIZE(self.body):
-                PyByteArray_Resize(self._body, <Py_ssize_t>self._taken)
         self._state = DONE
         return 0
