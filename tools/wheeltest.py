@@ -30,9 +30,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 #: The parts that meet hio, Python and the operating system; the rest differs less with these.
 CORE = (
-    "admitting clienting connecting engine errors eventing grammar installing package parser "
-    "parser_memory polling redirecting requesting responding response_differences running "
-    "scheduling streaming syntax tlsing urls waiting"
+    "clienting connecting engine errors grammar installing package parser polling redirecting "
+    "requesting responding response_differences running streaming syntax tlsing waiting"
 )
 #: Asked of the Python that has the wheel.
 FACTS = """
