@@ -71,6 +71,11 @@ def clean_environment(**more: str) -> dict[str, str]:
     return {**kept, **more}
 
 
+def bounds(requirements: list[str]) -> list[str]:
+    """Give those that bound what hio asks for: what else there is in --also comes later."""
+    return [one for one in requirements if one.startswith(("cbor2", "lmdb", "multidict"))]
+
+
 def build_sdist(folder: Path) -> Path:
     """Build the sdist of this tree."""
     run(sys.executable, "-m", "build", "--sdist", "--outdir", folder, ROOT, stdout=sys.stderr)
@@ -158,6 +163,10 @@ def main() -> int:
         also = [part for part in options.also.split(",") if part]
         needs = requirements(python, wheel, without)
         install = [python, "-m", "pip", "install", "--quiet"]
+        if not options.bare:
+            run(*install, wheel, *hio, *bounds(also), env=clean_environment())
+            run(python, "-W", "ignore", tree / "tools" / "bare.py", cwd=folder,
+                env=clean_environment(), stdout=sys.stderr)  # fmt: skip
         if options.bare:
             run(*install, "--no-deps", wheel, *hio, env=clean_environment())
             needs = [need for need in needs if not need.startswith("hio")]
