@@ -30,6 +30,8 @@ from bench import ratios
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
+#: What is tested: the sources, or what a wheel has installed.
+PACKAGE = Path(fasthio.__file__).parent
 #: Seconds that the code of one page, or an example, may take.
 TIME = 60
 #: Pages that are made by a command out of what other tests hold.
@@ -361,7 +363,9 @@ def test_named_files_exist(page: Path) -> None:
     for name in re.findall(r"`((?:src|tests|docs|bench|fuzz|examples|tools)/[\w./-]*\w/?)`", text):
         if name.startswith("bench/RESULTS"):
             continue  # made by a run of the benchmarks
-        assert (ROOT / name).exists(), f"{page.name} names {name}"
+        inside = name.removeprefix("src/fasthio/")
+        path = ROOT / name if inside == name else PACKAGE / inside
+        assert path.exists(), f"{page.name} names {name}"
     for link in re.findall(r"\]\(([^)\s]+)\)", text):
         if re.match(r"[a-z]+:|#", link) or link.startswith("_generated/"):
             continue
@@ -372,7 +376,7 @@ def test_every_module_is_on_the_map() -> None:
     """The design names the job of each module."""
     text = (DOCS / "design.md").read_text(encoding="utf-8").partition("## Buffers")[0]
     named = set(re.findall(r"`(\w+)`", text))
-    for path in (ROOT / "src" / "fasthio").glob("*.py"):
+    for path in PACKAGE.glob("*.py"):
         if not path.stem.startswith("__"):
             assert path.stem in named, f"docs/design.md says nothing of {path.name}"
 

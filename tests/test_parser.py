@@ -668,7 +668,12 @@ def test_what_is_fed_is_not_kept(engine: ModuleType) -> None:
 
 @pytest.mark.parametrize(
     ("wrong", "error"),
-    [("text", TypeError), (None, TypeError), (5, TypeError), (memoryview(b"abcd")[::2], BufferError)],
+    [
+        ("text", TypeError),
+        (None, TypeError),
+        (5, TypeError),
+        (memoryview(b"abcd")[::2], BufferError),
+    ],
 )
 def test_only_octets_are_fed(engine: ModuleType, wrong: Any, error: type[Exception]) -> None:
     """What is no contiguous buffer is a wrong call, and changes nothing."""
