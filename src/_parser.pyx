@@ -537,6 +537,7 @@ cdef class ResponseParser(HeadParser):
         cdef Py_ssize_t held, part, width = 0, total = 0
         cdef uint64_t left = self._left, same = 0, word = 0, mask = 0, pattern = 0
         cdef int state = self._state
+        cdef bint ended = False
         held = PyByteArray_GET_SIZE(self._body)
         while True:
             if state == CHUNK_SIZE:
@@ -553,7 +554,12 @@ cdef class ResponseParser(HeadParser):
                         left = left << 4 | <uint64_t>HEX[at[0]]
                         at += 1
                     if left == 0 or end - at < 2 or at[0] != CR or at[1] != LF:
-                        at = line
+                        if left == 0 and at > line and end - at >= 4 and memcmp(at, b"\r\n\r\n", 4) == 0:
+                            # the last chunk, and no trailers
+                            at += 4
+                            ended = True
+                        else:
+                            at = line
                         break
                     at += 2
                     width = 0
@@ -599,6 +605,8 @@ cdef class ResponseParser(HeadParser):
         self._taken += total
         self._state = state
         self._left = left if state == CHUNK_DATA else 0
+        if ended:
+            self._finish()
         return at - buf
 
     cdef Py_ssize_t _slow_chunk(self, octets_t buf, Py_ssize_t size, Py_ssize_t pos) except -1:
