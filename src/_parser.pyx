@@ -64,15 +64,6 @@ cdef octets_t NOTHING = b""  # for buffers of no octets, which may have no addre
 AT_WORK = "the parser is at work: a call from within its own mapping, or from two threads"
 
 
-cdef int drop(bytearray buffer, Py_ssize_t count) except -1:
-    """Delete octets from the front of a buffer."""
-    if count == PyByteArray_GET_SIZE(buffer):
-        PyByteArray_Resize(buffer, 0)
-    elif count:
-        del buffer[:count]
-    return 0
-
-
 cdef inline int check_buffer(object rx) except -1:
     """Hold that a buffer is a bytearray, or of a subclass; anything else is a wrong call."""
     if not isinstance(rx, bytearray):
@@ -228,9 +219,9 @@ cdef class ResponseParser(HeadParser):
             try:
                 count = self._run(<bytearray>rx, eof, False)
             except BaseException:
-                drop(<bytearray>rx, <Py_ssize_t>(self.consumed - before))
+                fasthio_drop(rx, <Py_ssize_t>(self.consumed - before))
                 raise
-            drop(<bytearray>rx, count)
+            fasthio_drop(rx, count)
             return count
 
     def feed(self, data, bint eof=False):
@@ -255,7 +246,7 @@ cdef class ResponseParser(HeadParser):
             self._keep(octets, size)
             if 0 < self._scanned <= kept and kept + size <= self._room and not eof:
                 # a line that goes on and may: all there is to do where octets drip in (measured)
-                if self._scanned == kept and memchr(octets, LF, size) == NULL:
+                if self._scanned == kept and not fasthio_has(<const char *>octets, size, LF):
                     self._scanned = kept + size
                     return size
             buf = <octets_t>self._pending
@@ -299,7 +290,9 @@ cdef class ResponseParser(HeadParser):
         cdef Py_ssize_t size = PyByteArray_GET_SIZE(rx)
         if 0 < self._scanned <= size <= self._room and not (eof or self._pending_size):
             # a line that goes on and may: all there is to do where octets drip in (measured)
-            if memchr(PyByteArray_AS_STRING(rx) + self._scanned, LF, size - self._scanned) == NULL:
+            if not fasthio_has(
+                PyByteArray_AS_STRING(rx) + self._scanned, size - self._scanned, LF
+            ):
                 self._scanned = size
                 return 0
         if self._pending_size:
