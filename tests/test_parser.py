@@ -242,7 +242,7 @@ def test_framing_of_heads_seen_before(engine: ModuleType) -> None:
 
 @pytest.mark.parametrize("mapping", [CIMultiDict, Hict, MultiDict])
 def test_heads_that_change_bit_by_bit(engine: ModuleType, mapping: type[Any]) -> None:
-    """What came before makes no difference: a parser that is used again tells what a new one does."""
+    """Whatever came before, a parser that is used again tells what a new one does."""
     parser = engine.ResponseParser(mapping=mapping)
     states = set()
     for octets in changing(random.Random(mapping.__name__)):
@@ -672,7 +672,12 @@ def test_what_is_fed_is_not_kept(engine: ModuleType) -> None:
 
 @pytest.mark.parametrize(
     ("wrong", "error"),
-    [("text", TypeError), (None, TypeError), (5, TypeError), (memoryview(b"abcd")[::2], BufferError)],
+    [
+        ("text", TypeError),
+        (None, TypeError),
+        (5, TypeError),
+        (memoryview(b"abcd")[::2], BufferError),
+    ],
 )
 def test_only_octets_are_fed(engine: ModuleType, wrong: Any, error: type[Exception]) -> None:
     """What is no contiguous buffer is a wrong call, and changes nothing."""
@@ -702,9 +707,11 @@ def test_feed_after_a_long_line(engine: ModuleType) -> None:
     """A line of the greatest length in small pieces; the same error again after it, then anew."""
     parser = engine.ResponseParser()
     parser.feed(HEAD + b"A: ")
+    for _ in range(LIMITS.line // 2 - 2):
+        parser.feed(b"xx")
+    parser.feed(b"x")  # as long as a line may be
     with pytest.raises(LimitError) as caught:
-        for _ in range(2 * LIMITS.line):
-            parser.feed(b"xx")
+        parser.feed(b"x")
     assert caught.value.offset == len(HEAD) + LIMITS.line
     with pytest.raises(LimitError):
         parser.feed(b"")
