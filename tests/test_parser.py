@@ -39,7 +39,7 @@ def changing(rng: random.Random) -> Iterator[bytes]:
     values = [b"", b"a", b" \t b ", b"caf\xe9", b"x" * 50, b"x" * 49 + b"\xff", b"\x7f", b"a\tb"]
     lengths = [b"5", b" 5 ", b"05", b"6", b"-5", b"5,5", b"5, 6", b"1" * 30, b""]
     codings = [b"chunked", b"gzip, chunked", b"Chunked", b"gzip", b"chunked, gzip", b" chunked\t"]
-    ends = [b"\r\n"] * 300 + [b"\n", b"\r\n folded\r\n", b"\r", b"\r\r\n", b"\r\n\r\n"]
+    ends = [b"\r\n"] * 300 + [b"\n", b"\r\n folded\r\n", b"\r\n\n", b"\r", b"\r\r\n", b"\r\n\r\n"]
     starts = [b"HTTP/1.1 200 OK", b"HTTP/1.1 204 No Content", b"HTTP/1.0 200 OK", b"HTTP/1.1 200"]
     start, lines = starts[0], [[b"Server", b"a"], [b"Date", b"b"], [b"Content-Length", b"5"]]
     for _ in range(1500):
