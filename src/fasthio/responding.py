@@ -174,6 +174,8 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
             leid: id of the last event seen; hio ignores it (hio: D27).
             limits: bounds on what a response may cost; None for the default ones.
             kwa: `msg`, `dictable` and `method` as for hio's Parsent.
+        Raises:
+            TypeError: another argument is given.
         """
         # all at once: what a Parsent begins with, and ours
         own = _BLANK.copy()
