@@ -82,7 +82,6 @@ cdef extern from *:
 from cpython.bytearray cimport (
     PyByteArray_AS_STRING as _net_octets,
     PyByteArray_GET_SIZE as _net_size,
-    PyByteArray_Resize as _net_resize,
 )
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.string cimport memcpy as _net_copy
@@ -142,11 +141,11 @@ def receive(int fd, bytearray buffer not None, Py_ssize_t size, Py_ssize_t ahead
         return count
     before = _net_size(buffer)
     if count < first or size == first:
-        _net_resize(buffer, before + count)
+        fasthio_resize(buffer, before + count)
         _net_copy(_net_octets(buffer) + before, stack, count)
         return count
     # the stack was filled, so there may be more: the rest straight into place
-    _net_resize(buffer, before + size)
+    fasthio_resize(buffer, before + size)
     where = _net_octets(buffer) + before
     _net_copy(where, stack, count)
     # held, nobody can resize the buffer while the kernel writes into it
@@ -156,7 +155,7 @@ def receive(int fd, bytearray buffer not None, Py_ssize_t size, Py_ssize_t ahead
     PyBuffer_Release(&held)
     if more > 0:
         count += more
-    _net_resize(buffer, before + count)
+    fasthio_resize(buffer, before + count)
     return count
 
 

@@ -64,6 +64,19 @@ def test_receive_much(
     assert buffer == data
 
 
+@pytest.mark.parametrize("size", [0, -1])
+def test_receive_nothing(
+    engine: ModuleType, pair: tuple[socket.socket, socket.socket], size: int
+) -> None:
+    """To receive no octets is a wrong call: the answer would look like the end."""
+    ours, theirs = pair
+    theirs.send(b"abc")
+    buffer = bytearray()
+    with pytest.raises(ValueError, match="size must be positive"):
+        engine.receive(ours.fileno(), buffer, size)
+    assert engine.receive(ours.fileno(), buffer, 10) == 3
+
+
 def test_receive_into_what_is_held(
     engine: ModuleType, pair: tuple[socket.socket, socket.socket]
 ) -> None:
