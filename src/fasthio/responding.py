@@ -396,18 +396,14 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
         elif not (closed or engine.done or (self.evented and self.body)):
             return  # without `msg`: all or some was received in place
         try:
-            before, count = engine.consumed, 0
             try:
-                count = engine.parse(msg, closed)
+                engine.take(msg, closed)
             except ParseError:
-                count = engine.consumed - before
                 if engine.headed and not self.headed:
                     self._publish()
                 if self.evented:  # events before the fault count, and so does a fault of theirs
                     self._parse_events()
                 raise
-            finally:
-                del msg[:count]
             self.body = engine.body
             if not self.headed and engine.headed:
                 self._publish()
