@@ -103,7 +103,6 @@ cdef Py_ssize_t _receive_large(
     """Receive straight into place at the end of a buffer that will get `ahead` more octets."""
     cdef Py_ssize_t before = _net_size(buffer), count, room
     cdef Py_buffer held
-<<<<<<< HEAD
     # what the peer has announced costs memory only as it comes, and the buffer is moved
     # a few times in all: room for as much again as there is, for a step at least
     room = before if before > _NET_STEP else _NET_STEP
@@ -112,19 +111,6 @@ cdef Py_ssize_t _receive_large(
         PyByteArray_Resize(buffer, before + (room if room > size else size))
         fasthio_huge(buffer)
     fasthio_resize(buffer, before + size)
-=======
-    cdef PyByteArrayObject *array = <PyByteArrayObject *>buffer
-    if array.ob_exports:
-        fasthio_resize(buffer, before + size)  # raises BufferError
-    if array.ob_alloc - (array.ob_start - array.ob_bytes) <= before + size:
-        # room for as much again as there is, for a step at least: what the peer has
-        # announced costs memory only as it comes, and the buffer is moved a few times in all
-        room = before if before > _NET_STEP else _NET_STEP
-        room = ahead if room > ahead else room
-        fasthio_resize(buffer, before + (room if room > size else size))
-        fasthio_huge(array.ob_bytes, array.ob_alloc)
-    where = _net_octets(buffer)
->>>>>>> main
     # held, nobody can resize the buffer while the kernel writes into it
     PyObject_GetBuffer(buffer, &held, PyBUF_SIMPLE)
     with nogil:
