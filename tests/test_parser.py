@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import random
+import sys
+import sysconfig
 import weakref
 from array import array
 from collections.abc import Iterator
@@ -131,7 +133,9 @@ def test_many_mappings(engine: ModuleType) -> None:
         gone.append(weakref.ref(kind))
         del kind, parser
     gc.collect()
-    assert sum(ref() is not None for ref in gone) <= 66
+    if not (sys.version_info < (3, 14) and sysconfig.get_config_var("Py_GIL_DISABLED")):
+        # free-threaded CPython 3.13 keeps all types for ever
+        assert sum(ref() is not None for ref in gone) <= 66
 
 
 def test_start_forgets_all(engine: ModuleType) -> None:
