@@ -189,8 +189,10 @@ def main() -> int:
             sys.exit("the package that is imported is not that of the wheel")
         if (facts["engine"] is None) != (options.build == "pure" and options.wheel is None):
             sys.exit(f"the wheel {wheel.name} has the engine {facts['engine']}")
+        absent = importing(tree, without)
+        ignored = [f"--ignore={path}" for path in absent]
         core = [f"tests/test_{module}.py" for module in CORE.split()] if options.core else []
-        ignored = [f"--ignore={path}" for path in importing(tree, without)]
+        core = [path for path in core if path not in absent]
         counts = folder / "counts.json"
         suite = subprocess.run(
             [python, "tests/both_engines.py", "-p", "no:cacheprovider", *ignored, *core, *rest],
