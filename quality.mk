@@ -31,8 +31,8 @@ asan: $(STAMP)-dev
 	$(RUN) -m pytest -q -p no:cacheprovider --timeout 600 -k 'not [py' $(ENGINE_TESTS)
 
 # what takes long and walks no line that the others do not
-NOT_COVERED := test_bench test_docs test_fuzz_client test_oracles test_parser_memory \
-	test_parser_properties test_parser_work test_soak
+NOT_COVERED := test_bench test_differences test_docs test_fuzz_client test_oracles test_parser_law \
+	test_parser_memory test_parser_properties test_parser_work test_soak
 
 coverage: $(STAMP)-dev
 	$(RUN) -m pip install --quiet 'coverage>=7.10'
