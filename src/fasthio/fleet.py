@@ -406,8 +406,6 @@ class Fleet:
         self._pool.shutdown(wait=False, cancel_futures=True)
         for member in [*self._members.values(), *self._ghosts]:
             member.release()
-        for sink in self._own_sinks or ():
-            sink.close()
 
     def _check(self) -> None:
         if self.failure is not None:
@@ -435,6 +433,9 @@ class Fleet:
         while True:
             with self._changed:
                 if self._finished or self.failure is not None:
+                    for sink in self._own_sinks or ():
+                        with suppress(SinkError):
+                            sink.close()
                     self._changed.notify_all()
                     return
                 try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import sys
 import time
 import uuid
@@ -28,6 +29,8 @@ __all__ = ["Enlisted", "connect", "enlist", "list_workers", "local", "make_secur
 
 #: Packages whose versions must be the same everywhere.
 PACKAGES: Final = ("fasthio", "hio")
+#: What the system or OpenSSL said, within the text of an error.
+_SAID: Final = re.compile(r"\[(?:Errno -?\d+|SSL)[^\]]*\][^\n>]*")
 #: How often the clock of a worker is looked at; the quickest look counts.
 LOOKS: Final = 3
 
@@ -92,9 +95,13 @@ def connect(address: str, *, security: Any = None, timeout: float = 10.0) -> Any
 
 
 def _innermost(error: BaseException) -> str:
-    """Say in words what an error began with."""
-    while error.__cause__ is not None:
-        error = error.__cause__
+    """Say in words what an error began with: what the system said, where it is in there."""
+    each: BaseException | None = error
+    while each is not None:
+        found = _SAID.search(str(each))
+        if found is not None:
+            return found[0].strip()
+        each = each.__cause__ or each.__context__
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
@@ -150,7 +157,7 @@ def list_workers(client: Any) -> dict[str, str]:
     except TypeError:  # before 2025: there it gives all
         info = client.scheduler_info()
     found = {
-        address: str(each.get("name") or address)
+        address: address if each.get("name") is None else str(each["name"])
         for address, each in info["workers"].items()
         if each.get("status", "running") == "running"
     }

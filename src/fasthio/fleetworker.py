@@ -13,6 +13,8 @@ import pickle
 import threading
 import time
 import weakref
+from functools import partial
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from .fleetfiles import open_files
@@ -21,7 +23,7 @@ from .fleetpoller import FleetClock, FleetPoller, FleetTarget, first_open
 from .sinks import SinkError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from .results import PollResult
     from .sinks import Sink
@@ -33,6 +35,8 @@ WRITE: Final = 0.5
 NAP: Final = 0.25
 #: Batches that wait for their acknowledgement at most.
 UNACKED: Final = 4
+#: Seconds that opening the files may take.
+OPEN: Final = 10.0
 #: Seconds a worker that ends gives its thread to complete the files.
 GRACE: Final = 5.0
 
@@ -232,7 +236,8 @@ class _Thread:
         self.settings = settings
         self.clock = clock
         self.lease = lease
-        self.sinks: list[Sink] = open_files(settings.out, settings.name)
+        self.sinks: list[Sink] = []
+        self.opened: SimpleQueue[str] = SimpleQueue()  # what is wrong with the files
         self.poller = FleetPoller(tymth=clock, **settings.poller)
         self.lock = threading.Lock()
         self.orders: list[tuple[int, str, Any]] = []  # commands to be carried out
@@ -261,6 +266,11 @@ class _Thread:
         poller = self.poller
         why = "broken"
         try:
+            wrong = self.open_files()
+            self.opened.put(wrong)
+            if wrong:
+                why = wrong
+                return
             poller.open()
             while True:
                 why = self.round()
@@ -275,6 +285,16 @@ class _Thread:
             why = self.finish(why)
             with self.lock:
                 self.ended = why
+
+    def open_files(self) -> str:
+        """Open the files, in the thread that writes them; give what is wrong, or ""."""
+        try:
+            self.sinks = open_files(self.settings.out, self.settings.name)
+        except ImportError as error:
+            return f"Parquet needs pyarrow here: {error}"
+        except (OSError, ValueError) as error:  # SinkError is an OSError
+            return str(error)
+        return ""
 
     def round(self) -> str:
         """Go round once; give why it is to end, or ""."""
@@ -357,16 +377,18 @@ class _Thread:
 
     def finish(self, why: str) -> str:
         """End what is under way and complete the files; give why the thread has ended."""
-        self.poller.close()
-        try:
-            self.collect(everything=True)
-        except SinkError as error:
-            why = str(error)
-        for sink in self.sinks:
+        steps: list[Callable[[], Any]] = [
+            self.poller.close,
+            partial(self.collect, everything=True),
+            *(sink.close for sink in self.sinks),
+        ]
+        for step in steps:  # whatever becomes of one, the others are taken
             try:
-                sink.close()
+                step()
             except SinkError as error:
                 why = str(error)
+            except Exception as error:  # told to the coordinator
+                why = f"{type(error).__name__}: {error}"
         return why
 
     # the actor's
@@ -460,16 +482,17 @@ class FleetActor:
         Returns:
             What is wrong with the files; "" for nothing.
         """
-        try:
-            thread = _Thread(self._settings, FleetClock(offset), lease)
-        except ImportError as error:
-            return f"Parquet needs pyarrow here: {error}"
-        except (SinkError, ValueError) as error:
-            return str(error)
-        self._thread = thread
-        self._watch(thread)
+        thread = _Thread(self._settings, FleetClock(offset), lease)
         thread.thread.start()
-        return ""
+        try:
+            wrong = thread.opened.get(timeout=OPEN)
+        except Empty:
+            thread.end("files")
+            return f"files are not open after {OPEN:g} s"
+        if not wrong:
+            self._thread = thread
+            self._watch(thread)
+        return wrong
 
     def _watch(self, thread: _Thread) -> None:
         """Have the Dask worker end the thread when it ends itself."""
