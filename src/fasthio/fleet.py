@@ -480,15 +480,16 @@ class Fleet:
 
     def _speak(self, now: float) -> None:
         quick = self._stream or self._stopping
-        reserved = sum(member.room for member in self._members.values())
+        reserved = sum(member.reserved for member in self._members.values())
         most = self._backlog // max(1, len(self._members))
         for member in self._members.values():
-            free = self._backlog - len(self._queue) - (reserved - member.room)
-            room = max(0, min(most, free))
-            before = member.room
+            before = member.reserved
+            free = self._backlog - len(self._queue) - (reserved - before)
             beat = BEAT_STREAM if quick or member.awaited else BEAT
-            if member.speak(self._client, now, now + self._patience, room, beat):
-                reserved += room - before
+            if member.speak(
+                self._client, now, now + self._patience, max(0, min(most, free)), beat
+            ):
+                reserved += member.reserved - before
         for ghost in self._ghosts:
             ghost.speak(self._client, now, 0.0, self._backlog, BEAT)
 

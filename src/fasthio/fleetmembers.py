@@ -275,6 +275,8 @@ class Member:
         heard: tyme at which the last exchange ended.
         lease: tyme up to which it may begin polls.
         ack: number of the last batch that has come.
+        room: results that may wait with it, as it was last told.
+        reserved: results that may still come by all that it was told.
         trouble: why the last exchange failed; "" for not at all.
         closing: it was told to close.
         awaited: targets that it was told to let go, and has not yet.
@@ -301,6 +303,7 @@ class Member:
         self.lease = lease
         self.ack = 0
         self.room = 0
+        self.reserved = 0
         self.trouble = ""
         self.closing = False
         self.awaited = 0
@@ -356,8 +359,9 @@ class Member:
             return False
         self._beat += 1
         self.called = tyme
-        self.lease = max(self.lease, lease)
+        self.lease = lease
         self.room = room
+        self.reserved = max(self.reserved, room)
         commands = tuple(self._commands)[:COMMANDS]
         order = Order(self._beat, tyme, lease, self.ack, room, commands)
         if commands:
@@ -387,6 +391,7 @@ class Member:
             return None
         self.heard = tyme
         self.trouble = ""
+        self.reserved = max(self.room, report.kept)
         self.report = report._replace(batches=[])
         while self._commands and self._commands[0][0] <= report.applied:
             self._commands.popleft()

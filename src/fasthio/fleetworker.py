@@ -134,6 +134,7 @@ class Report(NamedTuple):
         beat: number of the order.
         applied: number of the last command carried out.
         batches: those that are not acknowledged.
+        kept: results that wait for a later batch.
         turned: tyme of the thread's last round.
         targets: there are now.
         flying: polls under way.
@@ -148,6 +149,7 @@ class Report(NamedTuple):
     beat: int
     applied: int
     batches: list[Batch]
+    kept: int
     turned: float
     targets: int
     flying: int
@@ -342,8 +344,10 @@ class _Thread:
         poller, pending, stream = self.poller, self.pending, self.settings.stream
         room = -1
         if stream and not everything:
-            waiting = len(pending.rows) + len(self.ready.rows)
-            room = max(0, self.room - waiting - sum(len(each.rows) for each in self.unacked))
+            with self.lock:  # an order changes all of them at once
+                waiting = len(pending.rows) + len(self.ready.rows)
+                waiting += sum(len(each.rows) for each in self.unacked)
+                room = max(0, self.room - waiting)
         results = poller.results
         while results and room:
             room -= 1
@@ -398,7 +402,7 @@ class _Thread:
         poller = self.poller
         with self.lock:
             self.clock.observe(order.sent)
-            self.lease = max(self.lease, order.lease)
+            self.lease = order.lease
             self.room = order.room
             for command in order.commands:
                 if command[0] > self.seen:
@@ -413,6 +417,7 @@ class _Thread:
                 order.beat,
                 self.applied,
                 list(self.unacked),
+                len(self.ready.rows) + len(self.pending.rows),
                 self.turned,
                 len(poller),
                 poller.flying,
