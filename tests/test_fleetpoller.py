@@ -21,7 +21,9 @@ class World:
         self.now = 0.0
         self.poller = FleetPoller(tymth=lambda: self.now, clock=lambda: self.now, openings=1e6)
 
-    def spec(self, every: float = 1.0, count: int | None = None, timeout: float = 10.0) -> TargetSpec:
+    def spec(
+        self, every: float = 1.0, count: int | None = None, timeout: float = 10.0
+    ) -> TargetSpec:
         url = f"http://127.0.0.1:{self.server.port}/"
         return TargetSpec(url, every=every, count=count, timeout=timeout, label="t")
 

@@ -129,9 +129,7 @@ def scheduler(text: str) -> str:
     scheme, mark, rest = text.partition("://")
     host, colon, number = rest.rpartition(":")
     if scheme not in ("tcp", "tls") or not (mark and host and colon) or not port(number):
-        raise argparse.ArgumentTypeError(
-            f"must be tcp://HOST:PORT or tls://HOST:PORT: {text!r}"
-        )
+        raise argparse.ArgumentTypeError(f"must be tcp://HOST:PORT or tls://HOST:PORT: {text!r}")
     return text
 
 

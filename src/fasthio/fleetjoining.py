@@ -162,9 +162,7 @@ def list_workers(client: Any) -> dict[str, str]:
         if each.get("status", "running") == "running"
     }
     names = list(found.values())
-    return {
-        address: name if names.count(name) == 1 else address for address, name in found.items()
-    }
+    return {address: name if names.count(name) == 1 else address for address, name in found.items()}
 
 
 def wait_for(client: Any, count: int, timeout: float) -> dict[str, str]:

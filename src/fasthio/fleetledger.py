@@ -8,7 +8,7 @@ accounted for, and the gaps before that: what a lost worker leaves behind.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from .histogram import Histogram
 from .scheduling import Grid
@@ -22,14 +22,6 @@ __all__ = ["Figures", "Held", "Share"]
 #: A failing target: next number, why those before it are left out, when the next one
 #: is due, and the state of its pace.
 Held = tuple[int, str, float, "tuple[int, str, int, int]"]
-
-
-class Run(NamedTuple):
-    """Polls of one target that are accounted for: the first one's number, and how many."""
-
-    share: int
-    first: int
-    count: int
 
 
 class Share:

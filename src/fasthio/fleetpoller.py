@@ -34,14 +34,14 @@ class FleetClock:
     follows it slowly, so that clocks which drift apart do not pull the fleet apart.
     """
 
-    def __init__(self, offset: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, ahead: float, clock: Callable[[], float] = time.monotonic) -> None:
         """Begin.
 
         Args:
-            offset: the coordinator's tyme less this machine's clock, in seconds.
+            ahead: the coordinator's tyme less this machine's clock, in seconds.
             clock: of this machine, in seconds.
         """
-        self.offset = offset
+        self.offset = ahead
         self._clock = clock
         self._best = self._last = -float("inf")  # of this window, and of the one before
         self._since = self._seen = clock()

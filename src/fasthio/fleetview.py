@@ -134,7 +134,7 @@ class FleetTable:
 
         table = Table(box=box.SIMPLE_HEAD)
         table.add_column("worker", overflow="ellipsis", no_wrap=True, min_width=12)
-        for title in ("targets", "polls", "/s", "failed", "p50", "p95", "p99", "under way", "heard"):
+        for title in ("targets", "polls", "/s", "failed", "p50", "p95", "p99", "flying", "heard"):
             table.add_column(title, justify="right", no_wrap=True)
         for row in summary.rows:
             table.add_row(

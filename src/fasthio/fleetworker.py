@@ -478,16 +478,16 @@ class FleetActor:
         """Give this machine's clock in seconds."""
         return time.monotonic()
 
-    def start(self, offset: float, lease: float) -> str:
+    def start(self, ahead: float, lease: float) -> str:
         """Open the files and begin.
 
         Args:
-            offset: the coordinator's tyme less this machine's clock, in seconds.
+            ahead: the coordinator's tyme less this machine's clock, in seconds.
             lease: tyme up to which polls may be begun.
         Returns:
             What is wrong with the files; "" for nothing.
         """
-        thread = _Thread(self._settings, FleetClock(offset), lease)
+        thread = _Thread(self._settings, FleetClock(ahead), lease)
         thread.thread.start()
         try:
             wrong = thread.opened.get(timeout=OPEN)

@@ -26,7 +26,8 @@ def weigh(worker: str, origin: tuple[Any, ...]) -> int:
         A number of 64 bits; the same on every machine and in every run.
     """
     text = "\0".join((worker, *map(str, origin)))
-    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+    digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big")
 
 
 def share_out(workers: Iterable[str], origin: tuple[Any, ...]) -> str | None:
