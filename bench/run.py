@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import bench_events, chores, endtoend, instructions, machine, parsing, plots, report
+from . import bench_events, chores, endtoend, instructions, machine, parsing, plots, ratios, report
 from .goals import judge
 from .timing import interleave
 
@@ -112,7 +112,7 @@ def write(results: dict[str, Any]) -> None:
     except ImportError as error:
         print(f"no plots: {error}", file=sys.stderr)
         drawn = []
-    for path in (RESULTS, REPORT, *drawn):
+    for path in (RESULTS, REPORT, ratios.draw(results), *drawn):
         with contextlib.suppress(ValueError):
             path = path.relative_to(Path.cwd())
         print(f"written: {path}")

@@ -54,7 +54,6 @@ cdef extern from *:
 from cpython.bytearray cimport (
     PyByteArray_AS_STRING as _net_octets,
     PyByteArray_GET_SIZE as _net_size,
-    PyByteArray_Resize as _net_resize,
 )
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.string cimport memcpy as _net_copy
@@ -77,11 +76,11 @@ def receive(int fd, bytearray buffer not None, Py_ssize_t size):
         return count
     before = _net_size(buffer)
     if count < first or size == first:
-        _net_resize(buffer, before + count)
+        fasthio_resize(buffer, before + count)
         _net_copy(_net_octets(buffer) + before, stack, count)
         return count
     # the stack was filled, so there may be more: the rest straight into place
-    _net_resize(buffer, before + size)
+    fasthio_resize(buffer, before + size)
     where = _net_octets(buffer) + before
     _net_copy(where, stack, count)
     # held, nobody can resize the buffer while the kernel writes into it
@@ -91,18 +90,20 @@ def receive(int fd, bytearray buffer not None, Py_ssize_t size):
     PyBuffer_Release(&held)
     if more > 0:
         count += more
-    _net_resize(buffer, before + count)
+    fasthio_resize(buffer, before + count)
     return count
 
 
 def send(int fd, buffer not None):
-    cdef const unsigned char[::1] view = buffer
-    cdef Py_ssize_t size = view.shape[0]
+    cdef Py_buffer view
     cdef Py_ssize_t count
-    if size == 0:
-        return 0
-    with nogil:
-        count = fasthio_send(fd, <const char *>&view[0], size)
+    PyObject_GetBuffer(buffer, &view, PyBUF_SIMPLE)
+    if view.len == 0:
+        count = 0
+    else:
+        with nogil:
+            count = fasthio_send(fd, <const char *>view.buf, view.len)
+    PyBuffer_Release(&view)
     return count
 
 

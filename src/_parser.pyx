@@ -15,12 +15,14 @@ from cpython.bytearray cimport (
     PyByteArray_GET_SIZE,
     PyByteArray_Resize,
 )
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from cpython.object cimport PyObject, PyObject_SetItem
 from cpython.ref cimport Py_DECREF, Py_INCREF
+from cpython.list cimport PyList_GET_ITEM
 from cpython.unicode cimport PyUnicode_DecodeLatin1
 from libc.stdint cimport uint64_t
-from libc.string cimport memchr, memcmp, memcpy, memset
+from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 
 from multidict import CIMultiDict, istr
 
@@ -46,11 +48,23 @@ __all__ = ["NAME", "EventParser", "ResponseParser", "peek", "receive", "send"]
 
 NAME = "c"
 
+include "_tables.pxi"
 include "_net.pxi"
 include "_events.pxi"
-
-include "_tables.pxi"
 include "_head.pxi"
+
+
+cdef octets_t NOTHING = b""  # for buffers of no octets, which may have no address
+AT_WORK = "the parser is at work: a call from within its own mapping, or from two threads"
+
+
+cdef int drop(bytearray buffer, Py_ssize_t count) except -1:
+    """Delete octets from the front of a buffer."""
+    if count == PyByteArray_GET_SIZE(buffer):
+        PyByteArray_Resize(buffer, 0)
+    elif count:
+        del buffer[:count]
+    return 0
 
 
 cdef inline bytearray buffer_of(object rx):
@@ -76,11 +90,17 @@ cdef class ResponseParser(HeadParser):
     cdef long long _overhead   # chunk extension octets so far
     cdef Py_ssize_t _capacity  # octets the body was once made for
     cdef long long _most_body  # -1: no limit
+    cdef bint _busy            # a call is under way: none may begin within it
+    cdef char *_pending           # octets given to feed() of a line that is not whole
+    cdef Py_ssize_t _pending_size, _pending_room
 
     def __init__(self, *, limits=None, mapping=None):
         HeadParser.__init__(self, limits=limits, mapping=mapping)
         self._most_body = -1 if self.limits.body is None else self.limits.body
         self._start("GET")
+
+    def __dealloc__(self):
+        PyMem_Free(self._pending)
 
     def start(self, method="GET"):
         if not isinstance(method, str):
@@ -88,7 +108,14 @@ cdef class ResponseParser(HeadParser):
         self._start(method)
 
     cdef int _start(self, method) except -1:
+        if self._busy:
+            raise RuntimeError(AT_WORK)
         self._start_head(method)
+        self._pending_size = 0
+        if self._pending_room > PENDING_ROOM:
+            PyMem_Free(self._pending)
+            self._pending = NULL
+            self._pending_room = 0
         self.length = None
         self.trailers = None
         self.codings = ()
@@ -170,28 +197,113 @@ cdef class ResponseParser(HeadParser):
     def parse_head(self, rx, bint eof=False):
         return self._run(buffer_of(rx), eof, True)
 
+    def take(self, rx, bint eof=False):
+        cdef bytearray buffer = buffer_of(rx)
+        cdef long long before = self.consumed
+        cdef Py_ssize_t count
+        try:
+            count = self._run(buffer, eof, False)
+        except BaseException:
+            drop(buffer, <Py_ssize_t>(self.consumed - before))
+            raise
+        drop(buffer, count)
+        return count
+
+    def feed(self, data, bint eof=False):
+        cdef Py_buffer view
+        if PyBytes_CheckExact(data):  # they stay as they are, whatever runs meanwhile
+            return self._feed(
+                <octets_t>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), eof
+            )
+        PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
+        try:
+            return self._feed(<octets_t>view.buf if view.len else NOTHING, view.len, eof)
+        finally:
+            PyBuffer_Release(&view)
+
+    cdef Py_ssize_t _feed(self, octets_t octets, Py_ssize_t size, bint eof) except -1:
+        """Take octets; those of a line that is not whole are kept until the rest comes."""
+        cdef Py_ssize_t kept = self._pending_size, count, rest
+        cdef octets_t buf = octets
+        if kept:
+            self._keep(octets, size)
+            if 0 < self._scanned <= kept and kept + size <= self._room and not eof:
+                # a line that goes on and may: all there is to do where octets drip in (measured)
+                if self._scanned == kept and memchr(octets, LF, size) == NULL:
+                    self._scanned = kept + size
+                    return size
+            buf = <octets_t>self._pending
+        elif self._state == FIXED and self.error is None and not (eof or self._eof):
+            return self._data(octets, size, 0)
+        try:
+            count = self._advance(buf, kept + size, eof, False)
+        except BaseException:
+            self._pending_size = 0
+            raise
+        rest = kept + size - count
+        if self._state == DONE:
+            self._pending_size = 0
+            return size - rest  # what is left is no part of this message
+        if kept:
+            if count:
+                memmove(self._pending, self._pending + count, rest)
+                self._pending_size = rest
+        elif rest:
+            self._keep(octets + count, rest)
+        return size
+
+    cdef int _keep(self, octets_t octets, Py_ssize_t size) except -1:
+        """Put octets at the end of what is kept."""
+        cdef Py_ssize_t want = self._pending_size + size
+        cdef void *room
+        if self._busy:
+            raise RuntimeError(AT_WORK)
+        if want > self._pending_room:
+            room = PyMem_Realloc(self._pending, max(2 * want, 256))
+            if room == NULL:
+                raise MemoryError
+            self._pending = <char *>room
+            self._pending_room = max(2 * want, 256)
+        memcpy(self._pending + self._pending_size, octets, size)
+        self._pending_size = want
+        return 0
+
     cdef Py_ssize_t _run(self, bytearray rx, bint eof, bint head_only) except -1:
         cdef Py_buffer view
         cdef Py_ssize_t size = PyByteArray_GET_SIZE(rx)
-        if 0 < self._scanned <= size <= self._room and not eof:
+        if 0 < self._scanned <= size <= self._room and not (eof or self._pending_size):
             # a line that goes on and may: all there is to do where octets drip in (measured)
             if memchr(PyByteArray_AS_STRING(rx) + self._scanned, LF, size - self._scanned) == NULL:
                 self._scanned = size
                 return 0
+        if self._pending_size:
+            raise ValueError("octets of this message are kept: go on with feed()")
+        if self._state == FIXED and not (eof or self._eof or head_only):
+            return self._data(<octets_t>PyByteArray_AS_STRING(rx), size, 0)  # no Python code runs
+        fasthio_hold(rx, &view)
+        try:
+            return self._advance(
+                <octets_t>PyByteArray_AS_STRING(rx), size, eof, head_only
+            )
+        finally:
+            fasthio_release(rx, &view)
+
+    cdef Py_ssize_t _advance(
+        self, octets_t buf, Py_ssize_t size, bint eof, bint head_only
+    ) except -1:
+        if self._busy:
+            raise RuntimeError(AT_WORK)
         if self.error is not None:
             raise self.error.with_traceback(None)
         if eof:
             self._eof = True
-        if self._state == FIXED and not (self._eof or head_only):
-            return self._data(<octets_t>PyByteArray_AS_STRING(rx), size, 0)  # no Python code runs
-        # held during the call: whoever resizes rx meanwhile gets a BufferError, not us a stale pointer
-        PyObject_GetBuffer(rx, &view, PyBUF_SIMPLE)
+        self._busy = True
         try:
-            return self._advance(<octets_t>view.buf, view.len, head_only)
+            return self._walk(buf, size, head_only)
         finally:
-            PyBuffer_Release(&view)
+            self._busy = False
 
-    cdef Py_ssize_t _advance(self, octets_t buf, Py_ssize_t size, bint head_only) except -1:
+    cdef Py_ssize_t _walk(self, octets_t buf, Py_ssize_t size, bint head_only) except -1:
         cdef Py_ssize_t pos = 0, before
         cdef int state
         while True:
@@ -244,10 +356,6 @@ cdef class ResponseParser(HeadParser):
         elif state <= FIELD_LINE:
             self._fail("closed-in-head", end, b"")
         return 0
-
-    # lines
-
-    # head
 
     cdef int _choose_framing(self) except -1:
         """Choose the framing of the body, the final head being complete (RFC 9112 6.3)."""
@@ -308,30 +416,37 @@ cdef class ResponseParser(HeadParser):
     # body
 
     cdef int _grow(self, Py_ssize_t held, Py_ssize_t more) except -1:
-        """Make the body `more` octets longer, with room to double at the next times.
+        """Make the body `more` octets longer.
 
-        A bytearray alone grows by an eighth, which copies a long body many times. What
-        is allocated ahead was received already once, and is a few MiB at most.
+        A bytearray alone grows by an eighth, which copies a long body many times. So
+        there is room for all of a known length, and to double at the next times where
+        none is known; in either case for a few MiB at most, or what came already.
         """
-        cdef Py_ssize_t want = held + more, most
+        cdef Py_ssize_t want = held + more, most = 0
         if self._body is None:
             self._body = bytearray()
-        if want > self._capacity and held:
-            most = min(2 * held, want + GROW_STEP)
-            if self._state == FIXED and self._left < <uint64_t>(most - held):
-                most = held + <Py_ssize_t>self._left
+        if want > self._capacity:
+            if self._state == FIXED and (held or FASTHIO_INSIDE):
+                most = GROW_STEP if FASTHIO_INSIDE else 0
+                most = max(min(2 * held, want + GROW_STEP), most)
+                if self._left < <uint64_t>(most - held):
+                    most = held + <Py_ssize_t>self._left
+            elif held:
+                most = min(2 * held, want + GROW_STEP)
+                if FASTHIO_INSIDE:
+                    most = max(most, GROW_FIRST)
             if most > want:
                 PyByteArray_Resize(self._body, most)
-                self._capacity = most
-        return PyByteArray_Resize(self._body, want)
+            self._capacity = max(most, want)
+        return fasthio_resize(self._body, want)
 
     cdef int _append(self, octets_t octets, Py_ssize_t count) except -1:
         """Put octets at the end of the body."""
         cdef Py_ssize_t held
-        if self._body is None:
+        if self._body is None and (self._state != FIXED or <uint64_t>count == self._left):
             self._body = PyByteArray_FromStringAndSize(<const char *>octets, count)
         elif count:
-            held = PyByteArray_GET_SIZE(self._body)
+            held = 0 if self._body is None else PyByteArray_GET_SIZE(self._body)
             self._grow(held, count)
             memcpy(PyByteArray_AS_STRING(self._body) + held, octets, count)
         self.consumed += count
@@ -444,7 +559,7 @@ cdef class ResponseParser(HeadParser):
             return self._slow_chunk(buf, size, pos)
         if to != NULL:
             total = to - first
-            PyByteArray_Resize(self._body, held + total)
+            fasthio_resize(self._body, held + total)
         self.consumed += at - buf - pos
         self._taken += total
         self._state = state
@@ -537,5 +652,7 @@ cdef class ResponseParser(HeadParser):
         """End the message; the length is now that of the body."""
         if self._framing != BY_LENGTH:
             self.length = self._taken
+            if self._capacity > 2 * self._taken and self._taken == PyByteArray_GET_SIZE(self.body):
+                PyByteArray_Resize(self._body, <Py_ssize_t>self._taken)
         self._state = DONE
         return 0

@@ -10,23 +10,170 @@ cdef extern from *:
         return text;
     }
 
-    /* Place of the first octet, in memory order, whose top bit is set in a word. */
-    static inline int fasthio_first(uint64_t marks)
+    #if defined(__SSE2__) && defined(__GNUC__)
+    #include <emmintrin.h>
+    #define FASTHIO_SSE2 1
+    #define FASTHIO_LOAD(at) _mm_loadu_si128((const __m128i *)(at))
+    #endif
+
+    /* Find the first octet that is no field content: a control character but HTAB, or DEL
+       (RFC 9110 5.5). `wide` is set where obs-text is met before it. */
+    static inline const unsigned char *fasthio_content(
+        const unsigned char *at, const unsigned char *end, int *wide)
     {
-    #if defined(__GNUC__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-        return __builtin_ctzll(marks) >> 3;
-    #else
-        unsigned char octets[8];
-        int index = 0;
-        memcpy(octets, &marks, 8);
-        while (index < 7 && !(octets[index] & 0x80))
+    #ifdef FASTHIO_SSE2
+        const __m128i most = _mm_set1_epi8(0x1F), del = _mm_set1_epi8(0x7F);
+        const __m128i tab = _mm_set1_epi8(0x09);
+        while (end - at >= 16) {
+            const __m128i octets = FASTHIO_LOAD(at);
+            const __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(octets, most), octets);
+            const __m128i bad = _mm_or_si128(
+                _mm_andnot_si128(_mm_cmpeq_epi8(octets, tab), low), _mm_cmpeq_epi8(octets, del));
+            const unsigned int marks = (unsigned int)_mm_movemask_epi8(bad);
+            const unsigned int tops = (unsigned int)_mm_movemask_epi8(octets);
+            if (marks) {
+                *wide |= (tops & (marks ^ (marks - 1))) != 0;
+                return at + __builtin_ctz(marks);
+            }
+            *wide |= tops != 0;
+            at += 16;
+        }
+    #endif
+        while (at < end && ((*at >= 0x20 && *at != 0x7F) || *at == 0x09)) {
+            *wide |= *at >= 0x80;
+            at++;
+        }
+        return at;
+    }
+
+    /* Count how many octets are the same at the beginning of both. */
+    static inline Py_ssize_t fasthio_prefix(
+        const unsigned char *one, const unsigned char *other, Py_ssize_t size)
+    {
+        Py_ssize_t index = 0;
+    #ifdef FASTHIO_SSE2
+        while (size - index >= 16) {
+            const unsigned int same = (unsigned int)_mm_movemask_epi8(
+                _mm_cmpeq_epi8(FASTHIO_LOAD(one + index), FASTHIO_LOAD(other + index)));
+            if (same != 0xFFFF)
+                return index + __builtin_ctz(~same);
+            index += 16;
+        }
+    #endif
+        while (index < size && one[index] == other[index])
             index++;
         return index;
+    }
+
+    /* Find the first colon of 32 octets; its place, 32 if there is none. */
+    static inline int fasthio_colon(const unsigned char *at)
+    {
+    #ifdef FASTHIO_SSE2
+        const __m128i colon = _mm_set1_epi8(':');
+        const unsigned int marks =
+            (unsigned int)_mm_movemask_epi8(_mm_cmpeq_epi8(FASTHIO_LOAD(at), colon))
+            | (unsigned int)_mm_movemask_epi8(_mm_cmpeq_epi8(FASTHIO_LOAD(at + 16), colon)) << 16;
+        return marks ? __builtin_ctz(marks) : 32;
+    #else
+        const unsigned char *found = (const unsigned char *)memchr(at, ':', 32);
+        return found ? (int)(found - at) : 32;
+    #endif
+    }
+
+    /* Tell whether the first `size` of 32 octets are the same. */
+    static inline int fasthio_same(
+        const unsigned char *one, const unsigned char *other, Py_ssize_t size)
+    {
+    #ifdef FASTHIO_SSE2
+        const unsigned int same =
+            (unsigned int)_mm_movemask_epi8(_mm_cmpeq_epi8(FASTHIO_LOAD(one), FASTHIO_LOAD(other)))
+            | (unsigned int)_mm_movemask_epi8(
+                _mm_cmpeq_epi8(FASTHIO_LOAD(one + 16), FASTHIO_LOAD(other + 16))) << 16;
+        return (~same & (((unsigned int)1 << size) - 1)) == 0;
+    #else
+        return memcmp(one, other, (size_t)size) == 0;
+    #endif
+    }
+
+    /* Put an item in the place of another in a tuple that nobody else knows. */
+    static inline void fasthio_put(PyObject *pair, Py_ssize_t index, PyObject *item)
+    {
+        PyObject *old = PyTuple_GET_ITEM(pair, index);
+        Py_INCREF(item);
+        PyTuple_SET_ITEM(pair, index, item);
+        Py_DECREF(old);
+    }
+
+    /* What stands in a bytearray is the same in CPython 3.10 to 3.14. Looking there saves
+       an eighth of a short response, and a body that is made for its length at once is
+       not cut down again by PyByteArray_Resize, which would copy it (both measured). */
+    #if defined(PYPY_VERSION) || defined(Py_GIL_DISABLED) || PY_VERSION_HEX >= 0x030F0000
+    #define FASTHIO_INSIDE 0
+    #else
+    #define FASTHIO_INSIDE 1
+    #endif
+
+    /* Make a bytearray so long; what is new in it is not set. */
+    static inline int fasthio_resize(PyObject *buffer, Py_ssize_t size)
+    {
+    #if FASTHIO_INSIDE
+        PyByteArrayObject *self = (PyByteArrayObject *)buffer;
+        if (self->ob_exports == 0 && size + (self->ob_start - self->ob_bytes) < self->ob_alloc) {
+            Py_SET_SIZE(self, size);
+            self->ob_start[size] = 0;
+            return 0;
+        }
+    #endif
+        return PyByteArray_Resize(buffer, size);
+    }
+
+    /* Hold a bytearray: who resizes it meanwhile gets a BufferError, not us a stale pointer. */
+    static inline int fasthio_hold(PyObject *buffer, Py_buffer *view)
+    {
+    #if FASTHIO_INSIDE
+        (void)view;
+        ((PyByteArrayObject *)buffer)->ob_exports++;
+        return 0;
+    #else
+        return PyObject_GetBuffer(buffer, view, PyBUF_SIMPLE);
+    #endif
+    }
+
+    static inline void fasthio_release(PyObject *buffer, Py_buffer *view)
+    {
+    #if FASTHIO_INSIDE
+        (void)view;
+        ((PyByteArrayObject *)buffer)->ob_exports--;
+    #else
+        (void)buffer;
+        PyBuffer_Release(view);
+    #endif
+    }
+
+    /* Tell whether only its owner, who asks, knows an object. */
+    static inline int fasthio_only(PyObject *object)
+    {
+    #ifdef Py_GIL_DISABLED
+        (void)object;
+        return 0;  /* references of other threads are counted elsewhere */
+    #else
+        return Py_REFCNT(object) == 1;
     #endif
     }
     """
     object fasthio_ascii(const char *octets, Py_ssize_t size)
-    int fasthio_first(uint64_t marks) nogil
+    const unsigned char *fasthio_content(
+        const unsigned char *at, const unsigned char *end, int *wide) nogil
+    Py_ssize_t fasthio_prefix(
+        const unsigned char *one, const unsigned char *other, Py_ssize_t size) nogil
+    int fasthio_colon(const unsigned char *at) nogil
+    int fasthio_same(const unsigned char *one, const unsigned char *other, Py_ssize_t size) nogil
+    void fasthio_put(PyObject *pair, Py_ssize_t index, PyObject *item)
+    bint fasthio_only(PyObject *object)
+    bint FASTHIO_INSIDE
+    int fasthio_resize(object buffer, Py_ssize_t size) except -1
+    int fasthio_hold(object buffer, Py_buffer *view) except -1
+    void fasthio_release(object buffer, Py_buffer *view)
 
 # The numbers of the states and framings are their places in the grammar's tuples.
 cdef enum State:
@@ -53,11 +200,13 @@ cdef enum Kind:
     LENGTH
     CODING
 
+_OTHER_GRAMMAR = "fasthio._parser was built for another grammar: reinstall fasthio"
+
 if STATES != (
     "start-line", "field-line", "fixed", "chunk-size", "chunk-data", "chunk-end", "trailer",
     "until-close", "done", "failed",
 ) or FRAMINGS != ("none", "fixed", "chunked", "close"):
-    raise ImportError("fasthio._parser was built for another grammar: reinstall fasthio")
+    raise ImportError(_OTHER_GRAMMAR)
 
 cdef enum:
     CR = 0x0D
@@ -65,20 +214,26 @@ cdef enum:
     SP = 0x20
     HTAB = 0x09
     COLON = 0x3A
-    # classes of octets
+    # class of octets
     IS_TOKEN = 1
-    IS_CONTENT = 2
     # a head longer than this, or with more fields, goes line by line; so the template stays small
     QUICK_HEAD = 8192
     QUICK_FIELDS = 128
     SLOTS = 512
+    # octets that the name of a common field may have, and of one that is found at once
+    KNOWN_ROOM = 48
+    KNOWN_QUICK = 32
+    # octets of room for a line that are held from one message to the next
+    PENDING_ROOM = 16384
     # octets a body may be made longer than what was received
     GROW_STEP = 4194304
+    # ... when it is known to be longer than what came first
+    GROW_FIRST = 1048576
 
 ctypedef const unsigned char *octets_t
 
 cdef struct Known:
-    const char *octets
+    unsigned char octets[KNOWN_ROOM]
     Py_ssize_t size
     int kind
     PyObject *name
@@ -89,9 +244,17 @@ cdef struct Line:
     Py_ssize_t name_size
     int kind
     bint single            # no other field of the head has this name
-    bint fresh             # not the same as in the template
+    int wide               # the value may have obs-text
     PyObject *name
     PyObject *value
+
+# A field of a head that is otherwise like the template.
+cdef struct Change:
+    Py_ssize_t line        # its place among the lines of the template
+    Py_ssize_t offset      # where it begins
+    octets_t value
+    octets_t stop
+    int wide
 
 # Filled once at import, read only from then on: safe without a lock.
 cdef unsigned char CLASSES[256]
@@ -114,23 +277,28 @@ cdef int fill_tables() except -1:
     cdef int octet
     cdef unsigned int slot
     cdef bytes spelled
+    cdef unsigned char one
+    cdef int wide = 0
     for octet in range(256):
-        CLASSES[octet] = (IS_TOKEN if octet in TOKEN else 0) | (
-            IS_CONTENT if octet in FIELD_CONTENT else 0
-        )
+        CLASSES[octet] = IS_TOKEN if octet in TOKEN else 0
         HEX[octet] = -1
+        one = octet
+        if (fasthio_content(&one, &one + 1, &wide) != &one) != (octet in FIELD_CONTENT):
+            raise ImportError(_OTHER_GRAMMAR)
     for octet in range(16):
         HEX[b"0123456789abcdef"[octet]] = octet
         HEX[b"0123456789ABCDEF"[octet]] = octet
     for field in COMMON_FIELDS:
+        if len(field) > KNOWN_ROOM:
+            raise ImportError(_OTHER_GRAMMAR)
         for text in {field, field.lower()}:
             spelled = text.encode("ascii")
             name = istr(text)
-            _spellings.append((spelled, name))  # keeps both alive
+            _spellings.append(name)  # keeps it alive
             slot = slot_of(spelled, len(spelled))
-            while NAMES[slot].octets != NULL:
+            while NAMES[slot].size:
                 slot = (slot + 1) & (SLOTS - 1)
-            NAMES[slot].octets = spelled
+            memcpy(NAMES[slot].octets, <const char *>spelled, len(spelled))
             NAMES[slot].size = len(spelled)
             NAMES[slot].kind = kind_of(spelled, len(spelled))
             NAMES[slot].name = <PyObject *>name
@@ -159,37 +327,13 @@ cdef int kind_of(octets_t name, Py_ssize_t size) noexcept nogil:
 cdef object name_of(octets_t name, Py_ssize_t size, int *kind):
     """Give the object of a field name and its kind; `size` > 0, all octets tchar."""
     cdef unsigned int slot = slot_of(name, size)
-    while NAMES[slot].octets != NULL:
+    while NAMES[slot].size:
         if NAMES[slot].size == size and memcmp(NAMES[slot].octets, name, size) == 0:
             kind[0] = NAMES[slot].kind
             return <object>NAMES[slot].name
         slot = (slot + 1) & (SLOTS - 1)
     kind[0] = kind_of(name, size)
     return istr(fasthio_ascii(<const char *>name, size))
-
-
-cdef inline octets_t content_end(octets_t at, octets_t end, int *wide) noexcept nogil:
-    """Find the first octet that is no field content; `wide` is set where obs-text is met."""
-    cdef uint64_t word, marks, low = <uint64_t>0x0101010101010101, high = <uint64_t>0x8080808080808080
-    cdef uint64_t delete
-    while end - at >= 8:
-        memcpy(&word, at, 8)
-        delete = word ^ (low * 0x7F)
-        # marks octets below SP and DEL eight at a time; a borrow may mark more, but only
-        # behind the first in little-endian order, and each is looked at again
-        marks = ((word - low * 0x20) & ~word & high) | ((delete - low) & ~delete & high)
-        wide[0] |= (word & high) != 0
-        if marks == 0:
-            at += 8
-            continue
-        at += fasthio_first(marks)
-        if not CLASSES[at[0]] & IS_CONTENT:
-            return at
-        at += 1
-    while at < end and CLASSES[at[0]] & IS_CONTENT:
-        wide[0] |= at[0] >= 0x80
-        at += 1
-    return at
 
 
 cdef inline object text_of(octets_t octets, Py_ssize_t size, int wide):
@@ -221,20 +365,21 @@ cdef inline bint same_name(Line *one, octets_t head, Line *other) noexcept nogil
     return True
 
 
-cdef dict _copies = {}
-
-
 cdef object copier_of(object mapping):
     """Give the `copy` of a multidict type where it copies to the same type, else None."""
-    if mapping not in _copies:
-        copy = None
-        if isinstance(mapping, type) and issubclass(mapping, CIMultiDict):
-            if mapping.copy is CIMultiDict.copy and type(mapping().copy()) is mapping:
-                copy = CIMultiDict.copy
-        if len(_copies) > 64:
-            return copy
-        _copies[mapping] = copy
-    return _copies[mapping]
+    if isinstance(mapping, type) and issubclass(mapping, CIMultiDict):
+        if mapping.copy is CIMultiDict.copy and type(mapping().copy()) is mapping:
+            return CIMultiDict.copy
+    return None
+
+
+cdef bint plain_init(object mapping):
+    """Tell whether a mapping type is made by multidict alone, which keeps no pair it is given."""
+    return (
+        type(mapping) is type(CIMultiDict)
+        and mapping.__init__ is CIMultiDict.__init__
+        and mapping.__new__ is CIMultiDict.__new__
+    )
 
 
 fill_tables()

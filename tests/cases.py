@@ -216,9 +216,21 @@ def parser_of(engine: ModuleType, case: Case) -> Any:
     return engine.ResponseParser(limits=case.bounds)
 
 
-def run(parser: Any, pieces: Sequence[bytes], method: str = "GET", eof: bool = False) -> Run:
-    """Start a parser and feed it piece by piece, as the owner of the buffer would.
+def run(
+    parser: Any,
+    pieces: Sequence[bytes],
+    method: str = "GET",
+    eof: bool = False,
+    way: str = "parse",
+) -> Run:
+    """Start a parser and give it a message piece by piece.
 
+    Args:
+        parser: parser, whatever it did before.
+        pieces: octets, cut.
+        method: method of the request.
+        eof: True to say at the end that no more will come.
+        way: "parse" and "take" from a buffer, as its owner would; or "feed".
     Raises:
         AssertionError: the parser broke its promises about the buffer, or raised
             another error than the one it keeps.
@@ -226,13 +238,14 @@ def run(parser: Any, pieces: Sequence[bytes], method: str = "GET", eof: bool = F
     parser.start(method)
     rx = bytearray()
     at = 0
+    step = _STEPS[way]
     try:
         while at < len(pieces) and not parser.done:
             rx += pieces[at]
             at += 1
-            _step(parser, rx, False)
+            step(parser, rx, False)
         if eof:
-            _step(parser, rx, True)
+            step(parser, rx, True)
     except ParseError as error:
         if error is not parser.error or parser.state != "failed":
             raise AssertionError("raised another error than it keeps") from error
@@ -240,7 +253,7 @@ def run(parser: Any, pieces: Sequence[bytes], method: str = "GET", eof: bool = F
     return Run(snapshot(parser), bytes(rx) + b"".join(pieces[at:]))
 
 
-def _step(parser: Any, rx: bytearray, eof: bool) -> None:
+def _parse(parser: Any, rx: bytearray, eof: bool) -> None:
     size, before = len(rx), parser.consumed
     try:
         count = parser.parse(rx, eof)
@@ -250,3 +263,26 @@ def _step(parser: Any, rx: bytearray, eof: bool) -> None:
     assert len(rx) == size, "resized the buffer"
     assert count == parser.consumed - before, "returned another count than it consumed"
     del rx[:count]
+
+
+def _take(parser: Any, rx: bytearray, eof: bool) -> None:
+    size, before = len(rx), parser.consumed
+    try:
+        count = parser.take(rx, eof)
+    finally:
+        taken = parser.consumed - before
+        assert len(rx) == size - taken, "deleted another count than it consumed"
+    assert count == taken, "returned another count than it consumed"
+
+
+def _feed(parser: Any, rx: bytearray, eof: bool) -> None:
+    data = bytes(rx)
+    done = parser.done
+    del rx[:]  # kept by the parser, or lost with the error
+    count = parser.feed(data, eof)
+    assert count == len(data) or parser.done, "left octets of the message"
+    assert not (done and count), "took octets behind the end"
+    rx += data[count:]
+
+
+_STEPS = {"parse": _parse, "take": _take, "feed": _feed}

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
+import signal
 import socket
 import struct
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -100,3 +105,39 @@ def test_a_client_that_leaves_early_is_no_event(capfd: pytest.CaptureFixture[str
         assert get(connection, "/json")[0].status == 200
         connection.close()
     assert capfd.readouterr().err == ""
+
+
+# the server by itself
+
+
+def test_a_port_that_is_taken_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert demo.main([str(taken.getsockname()[1])]) == 1
+    assert "port" in capsys.readouterr().err
+    assert demo.main(["65536"]) == 1
+
+
+def test_it_serves_until_it_is_interrupted() -> None:
+    source = Path(__file__).parent.parent / "src"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fasthio.demo"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(source), *sys.path])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        root, _, what = process.stdout.readline().partition(" ")
+        assert all(path in what for path in demo.PATHS)
+        connection = http.client.HTTPConnection(urlsplit(root).netloc, timeout=30)
+        response, body = get(connection, "/json")
+        connection.close()
+        assert response.status == 200
+        assert json.loads(body)["path"] == "/json"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+        assert (process.returncode, out, err) == (0, "", "")
+    finally:
+        process.kill()
+        process.communicate()

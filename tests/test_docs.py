@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
+import shlex
+import shutil
+import signal
+import socket
 import subprocess
 import sys
+import threading
+import venv
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +32,7 @@ MADE = {"oracles.md", "differences.md"}
 
 PAGES = sorted(path for path in DOCS.glob("*.md") if path.name not in MADE)
 PROSE = [*PAGES, *sorted(ROOT.glob("*.md"))]
+SHOWN = [*PROSE, *sorted((ROOT / "examples").rglob("*.md"))]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 TESTS = ROOT / "tests"
 
@@ -67,6 +75,34 @@ def program_of(page: Path) -> str:
     return "\n".join(lines) + "\n" if lines else ""
 
 
+class Command(NamedTuple):
+    """What a page has its reader type, and what it says will be seen."""
+
+    line: int
+    text: str
+    seen: str
+
+
+def commands_of(page: Path) -> list[Command]:
+    """Give what a page has its reader type: of console blocks and of indented ones."""
+    text = page.read_text(encoding="utf-8")
+    found = []
+    inside = set()
+    for block in blocks_of(text):
+        lines = block.code.splitlines()
+        inside |= set(range(block.line - 1, block.line + len(lines) + 1))
+        if block.language == "console":
+            for number, line in enumerate(lines, block.line):
+                if line.startswith("$ "):
+                    found.append(Command(number, line[2:], ""))
+                else:
+                    found[-1] = found[-1]._replace(seen=f"{found[-1].seen}{line}\n")
+    for number, line in enumerate(text.splitlines(), 1):
+        if number not in inside and line.startswith("    "):
+            found.append(Command(number, line.strip(), ""))
+    return sorted(found)
+
+
 RUNNABLE = [page for page in PROSE if program_of(page)]
 
 
@@ -99,6 +135,164 @@ def test_code_of_a_page_runs(page: Path, tmp_path: Path) -> None:
     run(program, tmp_path)
 
 
+#: What a fenced block may be: run, read by a test of its own, or shown.
+LANGUAGES = {"python", "console", "toml", ""}
+
+
+@pytest.mark.parametrize("page", SHOWN, ids=[page.name for page in SHOWN])
+def test_blocks_are_of_a_kind_that_is_run(page: Path) -> None:
+    for block in blocks_of(page.read_text(encoding="utf-8")):
+        if not block.language.startswith("{"):  # directives
+            assert block.language in LANGUAGES, f"{page.name}:{block.line}"
+        if block.language == "":
+            assert page.name == "CONTRIBUTING.md", f"{page.name}:{block.line} is not run"
+
+
+# what a page has its reader type ------------------------------------------------
+
+#: Commands that change what the tests run in, or need other hosts: known, and not run here.
+KNOWN = re.compile(
+    r"pip install (--?[\w-]+ )*(\.|'?fasthio(\[[\w,]+\])?'?( \S+)?|\S+\.whl)$"
+    r"|FASTHIO_BUILD=\w+ pip install \.$|pipx run [\w .-]+$|nox( \S+)*$|\.ci/run$"
+    r"|python -m build( \S+)*$|python -m pip (install|wheel) [\w .=<>\[\]'-]+$"
+    r"|python -m bench\.\w+( \S+)*$|git clone \S+( \S+)?$|cd \w+$"
+)
+#: Seconds after which what goes on until it is interrupted is interrupted.
+WHILE = 3.0
+
+
+class Terminal:
+    """Run the commands of a page as its reader would, in an environment of their own.
+
+    The reader's port 8080 is a free one here. `fasthio watch` and `fasthio poll` without an
+    end are interrupted as by Ctrl-C.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        venv.create(folder / "env", with_pip=False, symlinks=True)
+        programs = folder / "env" / "bin"
+        command = programs / "fasthio"
+        command.write_text(f'#!/bin/sh\nexec {programs}/python -m fasthio "$@"\n')
+        command.chmod(0o755)
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            self.port: int = server.getsockname()[1]
+        self.environment = {
+            **os.environ,
+            "PATH": os.pathsep.join([str(programs), os.environ.get("PATH", "")]),
+            "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), *filter(None, sys.path)]),
+        }
+        self.jobs: list[subprocess.Popen[str]] = []
+
+    def type(self, line: str) -> str:
+        """Run one line; what it writes."""
+        line = re.sub(r"\s+#.*$", "", line).replace("8080", str(self.port))
+        if re.match(r"make( [A-Z_]+=\S+)* [a-z]", line):
+            self.make(line)
+            return ""
+        if line.startswith(("import ", "from ")):  # the line of a .pth file
+            line = f"python -c {shlex.quote(line)}"
+        if line == "kill %1":
+            self.close()
+            return ""
+        if KNOWN.match(line):
+            return ""
+        assert re.match(r"(fasthio|python|echo|cat) ", line), f"not known how to run: {line}"
+        if line.endswith(" &"):
+            self.start(line[:-2])
+            return ""
+        endless = line.startswith("fasthio watch") or (
+            line.startswith("fasthio poll") and not re.search(r"--(count|duration) ", line)
+        )
+        return self.wait(line, WHILE if endless and "--count" not in line else None)
+
+    def make(self, line: str) -> None:
+        """See that make knows its goal."""
+        if shutil.which("make") is None:
+            return
+        done = subprocess.run(
+            [*shlex.split(line.replace("make ", "make --dry-run ", 1)), f"PYTHON={sys.executable}"],
+            cwd=ROOT, capture_output=True, text=True, timeout=TIME,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+
+    def open(self, line: str) -> subprocess.Popen[str]:
+        """Begin to run one line."""
+        return subprocess.Popen(
+            ["sh", "-c", f"exec {line}"],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def start(self, line: str) -> None:
+        """Run one line beside those that follow, once it has said that it is there."""
+        job = self.open(line)
+        self.jobs.append(job)
+        assert job.stdout is not None
+        assert job.stdout.readline(), job.communicate(timeout=TIME)[1]
+
+    def wait(self, line: str, seconds: float | None) -> str:
+        """Run one line to its end, or until it is interrupted."""
+        process = self.open(line)
+        timer = threading.Timer(seconds or TIME, process.send_signal, [signal.SIGINT])
+        timer.start()
+        try:
+            out, err = process.communicate(timeout=TIME)
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            timer.cancel()
+        assert process.returncode == 0, f"{line}: {process.returncode}\n{err}{out}"
+        return out + err
+
+    def close(self) -> None:
+        """End what still runs."""
+        for job in self.jobs:
+            job.terminate()
+            job.communicate(timeout=TIME)
+        self.jobs.clear()
+
+
+TYPED = [page for page in SHOWN if commands_of(page)]
+
+
+@pytest.mark.parametrize("page", TYPED, ids=[str(page.relative_to(ROOT)) for page in TYPED])
+def test_commands_of_a_page_run(page: Path, tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    try:
+        commands = commands_of(page)
+        if not any(each.text.startswith("python -m fasthio.demo") for each in commands):
+            terminal.start(f"python -m fasthio.demo {terminal.port}")  # what 8080 stands for
+        for each in commands:
+            if not each.text.startswith(("python examples/", "python tools/")):  # by themselves
+                assert each.seen in terminal.type(each.text)
+    finally:
+        terminal.close()
+
+
+def test_commands_are_found() -> None:
+    typed = [each.text for each in commands_of(ROOT / "README.md")]
+    assert typed[:2] == ["make demo", "make test"]
+    assert "fasthio watch http://127.0.0.1:8080/events" in typed
+    (_, *_, printed) = commands_of(DOCS / "install.md")
+    assert printed.seen == "<class 'fasthio.clienting.Client'>\n"
+
+
+def test_a_wrong_command_is_noticed(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path)
+    with pytest.raises(AssertionError, match="no-such-option"):
+        terminal.type("fasthio info --no-such-option")
+    with pytest.raises(AssertionError, match="not known how to run"):
+        terminal.type("rm -rf x")
+    with pytest.raises(AssertionError, match="no-such-goal"):
+        terminal.type("make no-such-goal")
+
+
 def test_there_is_code_to_run() -> None:
     names = {page.name for page in RUNNABLE}
     assert names >= {
@@ -125,7 +319,8 @@ def test_example_runs(example: Path, tmp_path: Path) -> None:
 
 def test_every_example_is_told_of() -> None:
     text = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
-    assert {example.name for example in EXAMPLES} == set(re.findall(r"`(\w+\.py)`", text))
+    there = {example.name for example in (ROOT / "examples").rglob("*.py")}
+    assert there == set(re.findall(r"`(\w+\.py)`", text))
 
 
 # names and links ---------------------------------------------------------------
@@ -245,7 +440,7 @@ def made() -> dict[str, str]:
         timeout=TIME,
         check=True,
     )
-    pages = ast.literal_eval(done.stdout)
+    pages = json.loads(done.stdout)
     assert isinstance(pages, dict)
     return pages
 

@@ -52,6 +52,15 @@ def test_case(engine: ModuleType, index: int) -> None:
     for pieces in splits(case.octets):
         result = run(parser, pieces, case.method, case.eof)
         assert result == want, f"split into {[len(piece) for piece in pieces][:9]}"
+    for pieces in splits(case.octets):
+        if len(pieces) == 3:
+            break
+        for way in ("take", "feed"):
+            result = run(parser, pieces, case.method, case.eof, way)
+            same = result.snapshot == want.snapshot
+            assert same, f"{way}: split into {[len(piece) for piece in pieces][:9]}"
+            if way == "take" or parser.done:
+                assert result.rest == want.rest, way
     for octets, method, eof in PASTS:
         run(parser, [octets], method, eof)
         result = run(parser, [case.octets], case.method, case.eof)

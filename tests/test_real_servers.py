@@ -1,7 +1,8 @@
-"""Client against real servers: nginx, hio's own, the standard library's."""
+"""Client against real servers: nginx, hio's own under Bottle and Falcon, the standard library's."""
 
 from __future__ import annotations
 
+import gzip
 import http.server
 import json
 import shutil
@@ -12,9 +13,12 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+import bottle
+import falcon
 import pytest
 import trustme
 from hio.base import tyming
+from hio.core import tcp
 from hio.core.http import serving
 
 from fasthio.clienting import Client
@@ -200,6 +204,18 @@ def test_nginx_upload(make: Callable[..., Client]) -> None:
     assert client.responses[0]["body"] == b"POST  "
 
 
+@pytest.mark.parametrize("decode", [True, False])
+def test_nginx_gzip(make: Callable[..., Client], decode: bool) -> None:
+    client = make(decode=decode)
+    client.request(path="/gzip.json", headers={"Accept-Encoding": "gzip"})
+    run(client, lambda: client.responses)
+    (response,) = client.responses
+    assert response["headers"]["Content-Encoding"] == "gzip"
+    assert response["headers"]["Transfer-Encoding"] == "chunked"
+    body = response["body"] if decode else gzip.decompress(response["body"])
+    assert body == b'{"a": 1}'
+
+
 def test_nginx_redirect(make: Callable[..., Client]) -> None:
     client = make()
     client.request(path="/moved")
@@ -250,53 +266,234 @@ def test_nginx_session_is_resumed(nginx: Nginx) -> None:
     client.close()
 
 
-# hio's own server
+# hio's own server, and what runs on it
+
+# datetime.utcnow is hio's
+of_hio = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
 
 
-@pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")  # hio's
-def test_hio_server() -> None:
-    tymist = tyming.Tymist(tyme=0.0)
+def plain_app(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
+    """Answer as a WSGI application without a framework."""
+    body = environ["wsgi.input"].read()
+    path = environ["PATH_INFO"]
+    if path == "/chunked":
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        yield b"one "
+        yield b""
+        yield b"two"
+        return
+    data = json.dumps({"method": environ["REQUEST_METHOD"], "path": path, "n": len(body)})
+    start_response(
+        "200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(data)))]
+    )
+    yield data.encode()
 
-    def app(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
-        body = environ["wsgi.input"].read()
-        path = environ["PATH_INFO"]
-        if path == "/chunked":
-            start_response("200 OK", [("Content-Type", "text/plain")])
-            yield b"one "
-            yield b""
-            yield b"two"
-            return
-        data = json.dumps({"method": environ["REQUEST_METHOD"], "path": path, "n": len(body)})
-        start_response(
-            "200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(data)))]
-        )
-        yield data.encode()
 
-    port = free_port()  # hio takes 0 for the scheme's own
-    server = serving.Server(app=app, host="127.0.0.1", port=port, tymth=tymist.tymen())
-    assert server.reopen()
-    client = Client(hostname="127.0.0.1", port=port, tymth=tymist.tymen())
+def bottle_app() -> Any:
+    """Make an application of Bottle's."""
+    app = bottle.Bottle()
+
+    @app.get("/json")  # type: ignore[untyped-decorator]
+    def _json() -> dict[str, Any]:
+        return {"query": dict(bottle.request.query), "own": bottle.request.headers.get("X-Own")}
+
+    @app.post("/echo")  # type: ignore[untyped-decorator]
+    def _echo() -> bytes:
+        bottle.response.content_type = "application/octet-stream"
+        body: bytes = bottle.request.body.read()
+        return body
+
+    @app.get("/pieces")  # type: ignore[untyped-decorator]
+    def _pieces() -> Iterator[bytes]:
+        bottle.response.content_type = "text/plain"
+        for number in range(50):
+            yield b"%d," % number
+
+    @app.get("/events")  # type: ignore[untyped-decorator]
+    def _events() -> Iterator[bytes]:
+        bottle.response.content_type = "text/event-stream"
+        yield b"retry: 1000\n\n"
+        for number in range(1, 6):
+            yield b"id: %d\nevent: note\ndata: message %d\n\n" % (number, number)
+
+    @app.get("/moved")  # type: ignore[untyped-decorator]
+    def _moved() -> None:
+        bottle.redirect("/json?from=moved", 303)
+
+    return app
+
+
+class FalconJson:
+    """Answer with what was asked."""
+
+    def on_get(self, req: Any, resp: Any) -> None:
+        """Answer a GET."""
+        resp.media = {"query": dict(req.params), "own": req.get_header("X-Own")}
+
+    on_head = on_get
+
+
+class FalconEcho:
+    """Answer with the body."""
+
+    def on_post(self, req: Any, resp: Any) -> None:
+        """Answer a POST."""
+        resp.content_type = "application/octet-stream"
+        resp.data = req.bounded_stream.read()
+
+
+class FalconStream:
+    """Answer with a body that comes in pieces."""
+
+    def __init__(self, content_type: str, pieces: list[bytes]) -> None:
+        self.content_type, self.pieces = content_type, pieces
+
+    def on_get(self, req: Any, resp: Any) -> None:
+        """Answer a GET."""
+        resp.content_type = self.content_type
+        resp.stream = iter(self.pieces)
+
+
+class FalconMoved:
+    """Answer with a redirect."""
+
+    def on_get(self, req: Any, resp: Any) -> None:
+        """Answer a GET."""
+        raise falcon.HTTPSeeOther("/json?from=moved")
+
+
+def falcon_app() -> Any:
+    """Make an application of Falcon's that answers as the one of Bottle's."""
+    events = [b"id: %d\nevent: note\ndata: message %d\n\n" % (n, n) for n in range(1, 6)]
+    app = falcon.App()
+    app.add_route("/json", FalconJson())
+    app.add_route("/echo", FalconEcho())
+    app.add_route("/pieces", FalconStream("text/plain", [b"%d," % n for n in range(50)]))
+    app.add_route("/events", FalconStream("text/event-stream", [b"retry: 1000\n\n", *events]))
+    app.add_route("/moved", FalconMoved())
+    return app
+
+
+class Hosted:
+    """An application on hio's server, over TCP or TLS, serviced beside its clients."""
+
+    def __init__(self, app: Any, directory: Path, tls: bool) -> None:
+        self.tymist = tyming.Tymist(tyme=0.0)
+        about: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "tymth": self.tymist.tymen()}
+        self.about: dict[str, Any] = {"hostname": "127.0.0.1"}
+        if tls:
+            ca = trustme.CA()
+            issued = ca.issue_cert("localhost", "127.0.0.1")
+            files = {name: str(directory / name) for name in ("ca.pem", "key.pem", "cert.pem")}
+            ca.cert_pem.write_to_path(files["ca.pem"])
+            issued.private_key_pem.write_to_path(files["key.pem"])
+            issued.cert_chain_pems[0].write_to_path(files["cert.pem"])
+            self.servant = tcp.ServerTls(
+                certify=False, keypath=files["key.pem"], certpath=files["cert.pem"],
+                cafilepath=files["ca.pem"], **about,
+            )  # fmt: skip
+            self.about = {
+                "hostname": "localhost", "scheme": "https", "cafilepath": files["ca.pem"]
+            }  # fmt: skip
+        else:
+            self.servant = tcp.Server(**about)
+        assert self.servant.reopen()
+        self.servant.eha = self.servant.ha  # hio compares with it, and it had port 0
+        self.about["port"] = self.servant.ha[1]
+        self.server = serving.Server(app=app, servant=self.servant, tymth=self.tymist.tymen())
+        self.clients: list[Client] = []
+
+    def client(self, **kwa: Any) -> Client:
+        """Make a client of the server."""
+        client = Client(tymth=self.tymist.tymen(), **{**self.about, **kwa})
+        self.clients.append(client)
+        return client
+
+    def run(self, until: Callable[[], Any]) -> None:
+        """Service all in turn until a condition holds."""
+        end = time.monotonic() + 30.0
+        while not until():
+            for client in self.clients:
+                client.service()
+            self.server.service()
+            self.tymist.tick()
+            assert time.monotonic() < end, "no answer in time"
+
+    def close(self) -> None:
+        """Close all."""
+        for client in self.clients:
+            client.close()
+        self.server.close()
+
+
+@pytest.fixture(params=["tcp", "tls"])
+def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[Any], Hosted]]:
+    made: list[Hosted] = []
+
+    def hosted(app: Any) -> Hosted:
+        made.append(Hosted(app, tmp_path, request.param == "tls"))
+        return made[-1]
+
+    yield hosted
+    for each in made:
+        each.close()
+
+
+@of_hio
+def test_hio_server(host: Callable[[Any], Hosted]) -> None:
+    hosted = host(plain_app)
+    client = hosted.client()
     client.request(path="/a")
     client.request(method="POST", path="/b", body=b"x" * 100_000)
     client.request(method="PUT", path="/c", data={"k": "v"})
     # on a connection of its own: hio's server forgets to chunk what follows a Content-Length
-    other = Client(hostname="127.0.0.1", port=port, tymth=tymist.tymen())
+    other = hosted.client()
     other.request(path="/chunked")
-    for _ in range(20_000):
-        if len(client.responses) == 3 and other.responses:
-            break
-        client.service()
-        other.service()
-        server.service()
-        tymist.tick()
-    client.close()
-    other.close()
-    server.close()
+    hosted.run(lambda: len(client.responses) == 3 and other.responses)
     a, b, c = client.responses
     assert a["data"] == {"method": "GET", "path": "/a", "n": 0}
     assert b["data"]["n"] == 100_000
     assert other.responses[0]["body"] == b"one two"
     assert c["data"]["n"] == 9
+
+
+@of_hio
+@pytest.mark.parametrize("app", [bottle_app, falcon_app], ids=["bottle", "falcon"])
+def test_framework_on_hio_server(app: Callable[[], Any], host: Callable[[Any], Hosted]) -> None:
+    hosted = host(app())
+    body = bytes(range(256)) * 400
+    client = hosted.client()
+    client.request(path="/json", qargs={"a": "1"}, headers={"X-Own": "ours"})
+    client.request(method="POST", path="/echo", body=body)
+    client.request(path="/moved")
+    client.request(path="/nowhere")
+    client.request(method="HEAD", path="/json")
+    hosted.run(lambda: len(client.responses) == 5)
+    asked, echo, moved, nowhere, headed = client.responses
+    assert asked["data"] == {"query": {"a": "1"}, "own": "ours"}
+    assert echo["body"] == body
+    assert moved["data"] == {"query": {"from": "moved"}, "own": None}
+    assert [step["status"] for step in moved["redirects"]] == [303]
+    assert (nowhere["status"], nowhere["errored"]) == (404, False)
+    assert (headed["status"], headed["body"], headed["errored"]) == (200, b"", False)
+
+
+@of_hio
+@pytest.mark.parametrize("app", [bottle_app, falcon_app], ids=["bottle", "falcon"])
+def test_framework_streams_on_hio_server(
+    app: Callable[[], Any], host: Callable[[Any], Hosted]
+) -> None:
+    hosted = host(app())
+    pieces, stream = hosted.client(), hosted.client()
+    pieces.request(path="/pieces")
+    stream.request(path="/events", headers={"Accept": "text/event-stream"})
+    hosted.run(lambda: pieces.responses and stream.responses)
+    assert pieces.responses[0]["headers"]["Transfer-Encoding"] == "chunked"
+    assert pieces.responses[0]["body"] == b"".join(b"%d," % number for number in range(50))
+    assert stream.responses[0]["evented"] is True
+    assert [(event["id"], event["name"], event["data"]) for event in stream.events] == [
+        (str(number), "note", f"message {number}") for number in range(1, 6)
+    ]
 
 
 # the standard library's

@@ -112,10 +112,42 @@ class ResponseParser(HeadParser):
             ClosureError: `eof` inside the message (RFC 9112 8).
         The same error is raised again by each call until `start`. What was consumed
         before it is in `consumed`, what was understood in the attributes.
+            RuntimeError: called while a call of the same parser is under way.
+            ValueError: octets of this message are kept by `feed`.
         Cost: O(new octets), however they were cut.   hio: D20, D21, D30 to D36.
         """
     def parse_head(self, rx: bytearray, eof: bool = False) -> int:
         """Consume as `parse` does, but stop when the final head is complete."""
+    def take(self, rx: bytearray, eof: bool = False) -> int:
+        """Consume as `parse` does, and delete from the front of `rx` what is dead.
+
+        Args:
+            rx: received octets; those that were consumed before an error are deleted, too.
+            eof: as for `parse`.
+        Returns:
+            Octets deleted.
+        Raises:
+            BufferError: somebody else has a view of `rx`.
+            ParseError: as for `parse`.
+        """
+    def feed(self, data: bytes | bytearray | memoryview, eof: bool = False) -> int:
+        """Consume octets that are handed over as they came, without a buffer of the caller's.
+
+        The octets of a line that is not whole are kept until its rest is fed. For a
+        message either feed all of it or use `parse` and `take`.
+
+        Args:
+            data: the next octets; no view of them is kept.
+            eof: as for `parse`.
+        Returns:
+            Octets of `data` that belong to the message: all of them, but where it has
+            ended the rest is the caller's, to feed after the next `start`.
+        Raises:
+            TypeError, BufferError: `data` is no contiguous buffer.
+            RuntimeError: called while a call of the same parser is under way.
+            ParseError: as for `parse`.
+        Cost: O(new octets); one copy of the body less than through a receive buffer.
+        """
     @property
     def state(self) -> str:
         """State of the parser, one of `grammar.STATES`."""
@@ -221,6 +253,8 @@ def receive(fd: int, buffer: bytearray, size: int) -> int:
         size: most octets to take in this call.
     Returns:
         Octets appended, 0 once the peer has closed its side, or minus the errno.
+    Raises:
+        ValueError: `size` is not positive: 0 octets would look like the end.
     """
 
 def send(fd: int, buffer: bytearray | bytes) -> int:

@@ -122,7 +122,7 @@ class HeadParser:
         self._state = _FAILED
         raise error
 
-    def _line(self, rx: bytearray, pos: int, most: int, code: str) -> int:
+    def _line(self, rx: bytes | bytearray, pos: int, most: int, code: str) -> int:
         """Find the LF that ends the line at `pos`; -1 until it comes.
 
         `most` is what the section may still hold, line ends included; `code` the
@@ -159,7 +159,7 @@ class HeadParser:
 
     # head, line by line
 
-    def _head(self, rx: bytearray, pos: int) -> int:
+    def _head(self, rx: bytes | bytearray, pos: int) -> int:
         """Take lines up to the end of the final head."""
         while self._state == _START_LINE:
             if not self._scanned:
@@ -183,7 +183,7 @@ class HeadParser:
                 self._end_head()
                 return pos
 
-    def _start_line(self, rx: bytearray, pos: int) -> int:
+    def _start_line(self, rx: bytes | bytearray, pos: int) -> int:
         """Take the line before the fields; -1 until it is whole, else where the next one begins."""
         have = len(rx) - pos
         for index in range(min(5, have) if self._scanned < 5 else 0):
@@ -233,7 +233,7 @@ class HeadParser:
             self.reason = (reason or "").strip(" \t")
         return True
 
-    def _empty_line(self, rx: bytearray, pos: int, size: int) -> int:
+    def _empty_line(self, rx: bytes | bytearray, pos: int, size: int) -> int:
         """Take an empty line before the status line (RFC 9112 2.2)."""
         self._empties += 1
         if self._empties > self.limits.empty_lines:
@@ -242,7 +242,7 @@ class HeadParser:
         self.consumed += size
         return pos + size
 
-    def _field_line(self, rx: bytearray, pos: int, lf: int, mapping: Any) -> bool:
+    def _field_line(self, rx: bytes | bytearray, pos: int, lf: int, mapping: Any) -> bool:
         """Take one line of a head or trailer section; True if it ends the section."""
         end = lf - (lf > pos and rx[lf - 1] == _CR)
         if end == pos:
@@ -271,7 +271,7 @@ class HeadParser:
         self._field_at = self.consumed
         return False
 
-    def _check_line(self, rx: bytearray, pos: int, end: int) -> None:
+    def _check_line(self, rx: bytes | bytearray, pos: int, end: int) -> None:
         """Fail with what is wrong with a field line, if anything is."""
         line = bytes(rx[pos:end])
         fault = field_fault(line, self._name is None and self._count == 0)
@@ -321,7 +321,7 @@ class HeadParser:
 
     # head, at once
 
-    def _quick_head(self, rx: bytearray, pos: int) -> int:
+    def _quick_head(self, rx: bytes | bytearray, pos: int) -> int:
         """Take a final head at once where it is whole, plain and small; 0 where it is not.
 
         The last head is kept as a template: lines that are the same again need not

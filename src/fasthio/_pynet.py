@@ -24,7 +24,11 @@ def receive(fd: int, buffer: bytearray, size: int) -> int:
         size: most octets to take in this call.
     Returns:
         Octets appended, 0 once the peer has closed its side, or minus the errno.
+    Raises:
+        ValueError: `size` is not positive: 0 octets would look like the end.
     """
+    if size <= 0:
+        raise ValueError(f"size must be positive: {size}")
     try:
         octets = os.read(fd, size)
     except OSError as error:

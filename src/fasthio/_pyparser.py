@@ -35,6 +35,8 @@ NAME: Final = "py"
 ) = range(len(STATES))
 _NO_BODY, _BY_LENGTH, _CHUNKED, _BY_CLOSE = range(len(FRAMINGS))
 
+_AT_WORK: Final = "the parser is at work: a call from within its own mapping, or from two threads"
+
 _CR: Final = 0x0D
 _CRLF: Final = b"\r\n"
 #: a chunk-size line without extensions (RFC 9112 7.1)
@@ -48,11 +50,15 @@ class ResponseParser(HeadParser):
 
     def __init__(self, *, limits: Limits | None = None, mapping: type[Any] | None = None) -> None:
         super().__init__(limits=limits, mapping=mapping)
+        self._busy = False  # a call is under way: none may begin within it
         self.start()
 
     def start(self, method: str = "GET") -> None:
         if not isinstance(method, str):
             raise TypeError(f"method must be a str, not {type(method).__name__}")
+        if self._busy:
+            raise RuntimeError(_AT_WORK)
+        self._pending = bytearray()  # octets given to feed() of a line that is not whole
         self._start_head(method)
         self.length: int | None = None
         self.trailers: Any = None
@@ -121,13 +127,66 @@ class ResponseParser(HeadParser):
     def parse_head(self, rx: bytearray, eof: bool = False) -> int:
         return self._run(rx, eof, True)
 
+    def take(self, rx: bytearray, eof: bool = False) -> int:
+        before = self.consumed
+        try:
+            count = self._run(rx, eof, False)
+        except BaseException:
+            if isinstance(rx, bytearray):
+                del rx[: self.consumed - before]
+            raise
+        del rx[:count]
+        return count
+
+    def feed(self, data: bytes | bytearray | memoryview, eof: bool = False) -> int:
+        if type(data) is not bytes:
+            with memoryview(data) as view:
+                if not view.c_contiguous:
+                    raise BufferError("data must be contiguous")
+                data = view.tobytes()
+        kept = self._pending
+        octets: bytes | bytearray = data
+        if kept:
+            if self._busy:
+                raise RuntimeError(_AT_WORK)
+            kept += data
+            octets = kept
+        try:
+            count = self._advance(octets, eof, False)
+        except BaseException:
+            self._pending = bytearray()
+            raise
+        rest = len(octets) - count
+        if self._state == _DONE:
+            self._pending = bytearray()
+            return len(data) - rest  # what is left is no part of this message
+        if kept:
+            del kept[:count]
+        elif rest:
+            self._pending = bytearray(octets[count:])
+        return len(data)
+
     def _run(self, rx: bytearray, eof: bool, head_only: bool) -> int:
         if not isinstance(rx, bytearray):
             raise TypeError(f"rx must be a bytearray, not {type(rx).__name__}")
+        if self._pending:
+            raise ValueError("octets of this message are kept: go on with feed()")
+        return self._advance(rx, eof, head_only)
+
+    def _advance(self, rx: bytes | bytearray, eof: bool, head_only: bool) -> int:
+        if self._busy:
+            raise RuntimeError(_AT_WORK)
         if self.error is not None:
             raise self.error.with_traceback(None)
         if eof:
             self._eof = True
+        self._busy = True
+        try:
+            return self._walk(rx, head_only)
+        finally:
+            self._busy = False
+
+    def _walk(self, rx: bytes | bytearray, head_only: bool) -> int:
         pos = 0
         while True:
             state = self._state
@@ -232,7 +291,7 @@ class ResponseParser(HeadParser):
         else:
             self._state = _UNTIL_CLOSE
 
-    def _data(self, rx: bytearray, pos: int) -> int:
+    def _data(self, rx: bytes | bytearray, pos: int) -> int:
         """Take octets of a body or chunk whose size is known."""
         count = min(self._left, len(rx) - pos)
         if count:
@@ -254,7 +313,7 @@ class ResponseParser(HeadParser):
         else:
             self._finish()
 
-    def _rest(self, rx: bytearray, pos: int) -> int:
+    def _rest(self, rx: bytes | bytearray, pos: int) -> int:
         """Take octets of a body that the peer ends by closing."""
         count = len(rx) - pos
         limit = self.limits.body
@@ -270,11 +329,11 @@ class ResponseParser(HeadParser):
             self._fail("body-too-large", self.consumed)
         return pos + count
 
-    def _chunks(self, rx: bytearray, pos: int) -> int:
+    def _chunks(self, rx: bytes | bytearray, pos: int) -> int:
         """Take chunks from `pos` on, as many as are whole (RFC 9112 7.1)."""
         if self._state == _CHUNK_END:
             return self._chunk_end(rx, pos)
-        parts: list[bytearray] = []
+        parts: list[bytes | bytearray] = []
         gathered = 0
         begin = pos
         line: bytes | None = None
@@ -301,7 +360,7 @@ class ResponseParser(HeadParser):
             self.consumed += pos - begin
         return self._chunk_line(rx, pos)
 
-    def _chunk_line(self, rx: bytearray, pos: int) -> int:
+    def _chunk_line(self, rx: bytes | bytearray, pos: int) -> int:
         """Take one chunk-size line with its extensions."""
         limits = self.limits
         lf = self._line(rx, pos, limits.line + 2, "line-too-long")
@@ -335,7 +394,7 @@ class ResponseParser(HeadParser):
             self._begin_section()
         return lf + 1
 
-    def _chunk_end(self, rx: bytearray, pos: int) -> int:
+    def _chunk_end(self, rx: bytes | bytearray, pos: int) -> int:
         """Take the CRLF after the data of a chunk; `_scanned` counts the CR (RFC 9112 7.1)."""
         for index in range(self._scanned, 2):
             if pos + index >= len(rx):
@@ -348,7 +407,7 @@ class ResponseParser(HeadParser):
         self._state = _CHUNK_SIZE
         return pos + 2
 
-    def _trailer(self, rx: bytearray, pos: int) -> int:
+    def _trailer(self, rx: bytes | bytearray, pos: int) -> int:
         """Take trailer lines (RFC 9112 7.1.2); they are never merged into the headers."""
         while True:
             most = max(0, self.limits.trailers - (self.consumed - self._section))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hio import help
 from hio.core.http import httping
+from multidict import istr
 
 from .connecting import Connector, ConnectorTls
 from .decoding import decoder_for
@@ -19,7 +20,7 @@ from .draining import Drain, sink_of
 from .engine import peek as _peek
 from .errors import ClosureError, ExchangeError, Reason, exchange_error
 from .exchanging import UNLINKED, Exchange, Timeouts, closes, retarget
-from .linking import Linker
+from .linking import UNPARSABLE, Linker
 from .redirecting import MAX_REDIRECTS
 from .requesting import Requester
 from .responding import Respondent
@@ -34,6 +35,7 @@ __all__ = ["Carrier"]
 _UNBUILDABLE: Final = (ValueError, TypeError, AttributeError, LookupError, httping.HTTPException)
 #: What a look at a socket gives where there is nothing.
 _NOTHING: Final = -errno.EAGAIN
+_CONNECTION: Final = istr("Connection")
 #: Fewest octets of body still to come for which they are received in place.
 _BULK: Final = 65_536
 
@@ -60,8 +62,6 @@ class Carrier(Linker):
     _decode: bool = False
     _sink: Callable[[bytes], Any] | None = None
     _max_body: int | None = None
-
-    _looked: bool = False  # the socket was looked at just before a request went out
 
     # service
 
@@ -92,21 +92,16 @@ class Carrier(Linker):
             ):
                 self._prepare(connector, exchange)
                 exchange = self._exchange
-            self._looked = False
             self.serviceRequests()
-            connector = self.connector
             if self._exchange is not exchange:
                 exchange = self._exchange
                 if exchange is not None and exchange.link is UNLINKED:
                     self._renew()  # the connection was found to be over
                     exchange = self._exchange
-                    connector = self.connector
+                connector = self.connector
             if exchange is None or exchange.link is not UNLINKED:
                 connector.serviceSends()
-            if not (self._looked and exchange is not None and exchange.fresh):
-                self.serviceResponse()
-            elif exchange is not None:
-                exchange.fresh = False  # nothing came before it was sent, and no answer can yet
+            self.serviceResponse()
         except OSError as error:
             # hio's own connectors raise; ours does where the system gives no socket
             self._broken(error)
@@ -134,8 +129,24 @@ class Carrier(Linker):
 
     def serviceRequests(self) -> None:
         """Send the next queued request, unless one is under way."""
-        if self.requests and not self.waited:
-            self._next_request()
+        if self.waited or not self.requests:
+            return
+        connector = self.connector
+        if self._leftover and connector.txbs:
+            self._drop()  # the server answered without reading all: it may never (RFC 9112 9.3)
+        elif self._link is not UNLINKED and connector.cs is self._link and not connector.cutoff:
+            # a look before a connection is used again: has the server closed it,
+            # or said something nobody asked for (RFC 9112 6.3, 9.3.1)?
+            fd = getattr(connector, "_idle_fd", -1)
+            if fd < 0 or _peek is None or _peek(fd) != _NOTHING:
+                connector.serviceReceives()
+            if connector.rxbs and self._over != "tunnel":
+                self._unsolicited()
+        request = self.latest = self.requests.popleft()
+        try:
+            self.transmit(**request)
+        except _UNBUILDABLE as error:
+            self._refuse_request(error)
 
     def serviceResponse(self) -> None:
         """Receive and parse; put out a response that is complete."""
@@ -151,16 +162,22 @@ class Carrier(Linker):
         elif exchange.link is UNLINKED:
             return
         respondent = self.respondent
+        rxbs = connector.rxbs
         left = self.Bound
         while True:
             if exchange.bulky and self._may_receive_bulk(connector, respondent):
                 more = self._receive_bulk(connector, respondent.engine, left)
             else:
-                before = len(connector.rxbs)
+                before = len(rxbs)
                 connector.serviceReceives()
-                more = len(connector.rxbs) - before
-            if more or connector.rxbs or connector.cutoff:
-                self._parse()
+                more = len(rxbs) - before
+            if more or rxbs or connector.cutoff:
+                try:
+                    respondent.parse()
+                    if exchange.pouring:
+                        self._pour(exchange, respondent)
+                except UNPARSABLE as error:
+                    self._misparsed(exchange, error)
                 if respondent.evented:
                     self._note_stream(exchange)
                 if respondent.ended:
@@ -239,24 +256,6 @@ class Carrier(Linker):
 
     # requests
 
-    def _next_request(self) -> None:
-        """Send the next queued request."""
-        connector = self.connector
-        if self._leftover and connector.txbs:
-            self._drop()  # the server answered without reading all: it may never (RFC 9112 9.3)
-        elif self._link is not UNLINKED and connector.cs is self._link and not connector.cutoff:
-            # a look before a connection is used again: has the server closed it,
-            # or said something nobody asked for (RFC 9112 6.3, 9.3.1)?
-            connector.serviceReceives()
-            self._looked = True
-            if connector.rxbs and self._over != "tunnel":
-                self._unsolicited()
-        request = self.latest = self.requests.popleft()
-        try:
-            self.transmit(**request)
-        except _UNBUILDABLE as error:
-            self._refuse_request(error)
-
     def _refuse_request(self, error: Exception) -> None:
         """End a request that cannot be built; what was appended by hand was not checked before."""
         if self._exchange is None:
@@ -282,22 +281,23 @@ class Carrier(Linker):
         if exchange is not None and not self.waited:
             self._abandon(exchange)
             exchange = None
-        if exchange is None and self._home is not None and self._following is None:
+        following = self._following
+        if exchange is None and self._home is not None and following is None:
             self._go_home(self._home)
         connector = self.connector
         requester = self.requester
-        following = self._following
         if bare:
             octets = requester.build()
-        elif following is not None and isinstance(requester, Requester):
+        elif following is None:
+            octets = requester.rebuild(method, path, qargs, fragment, headers, body, data, fargs)
+        elif isinstance(requester, Requester):
             octets = requester.rebuild(
                 method, path, qargs, fragment, headers, body, data, fargs,
                 target=following.origin_form,
             )  # fmt: skip
         else:
             octets = requester.rebuild(method, path, qargs, fragment, headers, body, data, fargs)
-            if following is not None:
-                octets = retarget(octets, following.origin_form)
+            octets = retarget(octets, following.origin_form)
         self.waited = True
         if exchange is None:
             exchange = self._exchange = Exchange()
@@ -316,10 +316,11 @@ class Carrier(Linker):
             exchange.mark = self._tyme()
         exchange.octets = octets
         method = exchange.method = requester.method
-        if connector.connected and not connector.cutoff and self._over is None:
-            if connector.cs is not self._link:
+        cs = connector.cs
+        if self._over is None and connector.connected and not connector.cutoff:
+            if cs is not self._link:
                 self._established()
-            exchange.link = connector.cs
+            exchange.link = cs
             exchange.phase = 1
         else:
             exchange.link = UNLINKED
@@ -381,11 +382,23 @@ class Carrier(Linker):
         if stream is not None and self._goes_on(exchange, stream):
             return
         respondent.dictify()
-        self._judge(respondent)
+        connector = self.connector
+        requester = self.requester
+        if (
+            isinstance(respondent, Respondent)
+            and respondent.reusable
+            and not respondent.errored
+            and not connector.rxbs
+            and respondent.method != "CONNECT"
+            and _CONNECTION not in requester.headers
+        ):
+            self._leftover = bool(connector.txbs)
+        else:
+            self._judge(respondent)
         if stream is not None:
             self._refuse_to_go_on(stream)
         response = self._response(respondent)
-        if self._leads(respondent, response):
+        if respondent.redirectant and self._leads(respondent, response):
             self.redirects.append(response)
             self.redirect()
             if not self.waited:
@@ -442,7 +455,8 @@ class Carrier(Linker):
     def _request_sent(self) -> dict[str, Any]:
         """Give the request as it went out, with all that travels with it."""
         requester = self.requester
-        request = self.latest.copy() if self.latest is not None else {}
+        latest = self.latest
+        request = latest.copy() if latest is not None else {}
         qargs, fargs = requester.qargs, requester.fargs
         request["host"] = requester.hostname
         request["port"] = requester.port

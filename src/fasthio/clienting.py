@@ -53,6 +53,9 @@ __all__ = [
 
 logger = help.ogler.getLogger()
 
+#: Methods that are in upper case for sure.
+_UPPER = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+
 CRLF = b"\r\n"
 LF = b"\n"
 CR = b"\r"
@@ -374,33 +377,44 @@ class Client(Carrier):
                 body = b""
             elif isinstance(body, str):
                 body = body.encode("iso-8859-1")
-            request = {
-                "method": requester.method if method is None else method.upper(),
-                "path": requester.path if path is None else path,
-                "qargs": requester.qargs.copy() if qargs is None else qargs,
-                # hio hangs the fragment on qargs
-                "fragment": requester.fragment if qargs is None else fragment,
-                "headers": (
-                    self._restore_id(requester.headers.copy(), self.stream)
-                    if headers is None
-                    else help.Hict(headers)
-                ),
-                "body": body,
-                "data": data,
-                "fargs": fargs,
-            }
+            if method is None:
+                method = requester.method
+            elif method not in _UPPER:
+                method = method.upper()
+            if path is None:
+                path = requester.path
+            if qargs is None:
+                qargs = requester.qargs.copy()
+                fragment = requester.fragment  # hio hangs it on qargs
+            if headers is None:
+                headers = requester.headers.copy()
+                if self.stream is not None:
+                    self._restore_id(headers, self.stream)
+            else:
+                headers = help.Hict(headers)
             if isinstance(requester, Requester):
-                requester.validate(**request)
+                requester.validate(method, path, qargs, fragment, headers, body, data, fargs)
         finally:
             if away is not None:
                 away.restore(requester)
-        if kwa.get("sink") is not None:
-            sink_of(kwa["sink"])
+        request = {
+            "method": method,
+            "path": path,
+            "qargs": qargs,
+            "fragment": fragment,
+            "headers": headers,
+            "body": body,
+            "data": data,
+            "fargs": fargs,
+        }
         if reply is not None:
             request["reply"] = reply
-        for key, value in kwa.items():
-            if value is not None:
-                request[key] = value
+        if kwa:
+            if kwa.get("sink") is not None:
+                sink_of(kwa["sink"])
+            for key, value in kwa.items():
+                if value is not None:
+                    request[key] = value
         self.requests.append(request)
 
     def transmit(

@@ -1,18 +1,22 @@
-"""A small HTTP server on a free loopback port, for `fasthio demo` to poll."""
+"""A small HTTP server on the loopback interface, for `fasthio demo` to poll.
+
+`python -m fasthio.demo [PORT]` serves until it is interrupted.
+"""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import re
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
-__all__ = ["PATHS", "serving"]
+__all__ = ["PATHS", "main", "serving"]
 
 #: What the server has to offer, in the order the demo polls it.
 PATHS: Final = ("/json", "/chunked", "/redirect", "/slow", "/events")
@@ -102,13 +106,17 @@ class DemoServer(ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def serving() -> Iterator[str]:
-    """Serve on a free port of the loopback interface while the context lasts.
+def serving(port: int = 0) -> Iterator[str]:
+    """Serve on the loopback interface while the context lasts.
 
+    Args:
+        port: TCP port; 0 for one that is free.
     Yields:
         The server's root, such as "http://127.0.0.1:40123".
+    Raises:
+        OSError: the port is taken.
     """
-    with DemoServer(("127.0.0.1", 0), DemoHandler) as server:
+    with DemoServer(("127.0.0.1", port), DemoHandler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
         try:
@@ -116,3 +124,33 @@ def serving() -> Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until interrupted.
+
+    Args:
+        arguments: what follows the module's name; None for `sys.argv[1:]`.
+    Returns:
+        Exit status: 0, or 1 if the port is taken.
+    Raises:
+        SystemExit: help was asked for, or an argument is wrong.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m fasthio.demo", description="Serve on the loopback interface until Ctrl-C."
+    )
+    parser.add_argument("port", nargs="?", type=int, default=0, help="0, the default, finds one")
+    port = parser.parse_args(arguments).port
+    try:
+        with serving(port) as root:
+            print(f"{root} has {' '.join(PATHS)}; Ctrl-C ends it", flush=True)
+            with contextlib.suppress(KeyboardInterrupt):
+                threading.Event().wait()
+    except (OSError, OverflowError) as error:
+        print(f"{parser.prog}: port {port}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

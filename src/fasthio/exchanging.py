@@ -81,7 +81,6 @@ class Exchange:
     octets: bytes | bytearray = b""  # the request as it goes out
     method: str = "GET"
     link: Any = UNLINKED  # socket that carries it, as the connector's `cs`
-    fresh: bool = True  # nothing was received for it yet
     bulky: bool = False  # much of its body is still to come
     requeue: bool = False  # to be put into the connector's txbs again
     resuming: bool = False  # an event stream, to be taken up on the next connection

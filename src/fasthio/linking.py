@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
     from .exchanging import Exchange, Timeouts
 
-__all__ = ["Linker"]
+__all__ = ["UNPARSABLE", "Linker"]
 
 #: What hio's own Respondent may raise for what a peer sent.
-_UNPARSABLE: Final = (httping.HTTPException, ValueError, RuntimeError, StopIteration)
+UNPARSABLE: Final = (httping.HTTPException, ValueError, RuntimeError, StopIteration)
 
 
 class Linker(Streamer):
@@ -80,13 +80,18 @@ class Linker(Streamer):
             respondent.parse()
             if exchange is not None and exchange.pouring:
                 self._pour(exchange, respondent)
-        except _UNPARSABLE as error:
-            respondent.errored = True
-            respondent.error = Reason.of(error)
-            respondent.fault = error
-            respondent.ended = True
-            if exchange is not None and exchange.drain is not None:
-                respondent.body = exchange.drain.body
+        except UNPARSABLE as error:
+            self._misparsed(exchange, error)
+
+    def _misparsed(self, exchange: Exchange | None, error: Exception) -> None:
+        """End the response with an error."""
+        respondent = self.respondent
+        respondent.errored = True
+        respondent.error = Reason.of(error)
+        respondent.fault = error
+        respondent.ended = True
+        if exchange is not None and exchange.drain is not None:
+            respondent.body = exchange.drain.body
 
     # connections
 

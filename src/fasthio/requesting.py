@@ -59,6 +59,43 @@ class _Built(NamedTuple):
 _UNBUILT: Final = _Built((), None, None, b"")
 
 
+class _Whole:
+    """A request that went out, with all that made it: the same again is the same octets.
+
+    Only of requests without query, fragment, data and form, whose fields hold
+    nothing that can change in place.
+    """
+
+    __slots__ = (
+        "body",
+        "fields",
+        "head",
+        "hostname",
+        "method",
+        "msg",
+        "optional",
+        "path",
+        "port",
+        "scheme",
+        "types",
+        "version",
+    )
+
+    def __init__(self, requester: Requester, built: _Built) -> None:
+        self.method: str = requester.method
+        self.path: str = requester.path
+        self.body: bytes = requester.body
+        self.hostname = requester.hostname
+        self.port = requester.port
+        self.scheme = requester.scheme
+        self.optional = requester.portOptional
+        self.version = requester.HttpVersionString
+        self.fields = built.fields
+        self.types = built.types
+        self.head = requester.head
+        self.msg = requester.msg
+
+
 class _Queried(NamedTuple):
     """A query and the names and values, with their types, that made it."""
 
@@ -137,6 +174,14 @@ class Requester:
     #: Accept-Encoding where the headers name none; set before the first build.
     accepts: bytes = b"identity"
 
+    #: False in a subclass with a reinit or build of its own: then `rebuild` goes through them.
+    _direct = True
+
+    def __init_subclass__(cls, **kwa: Any) -> None:
+        """See whether a subclass has steps of its own."""
+        super().__init_subclass__(**kwa)
+        cls._direct = cls.reinit is Requester.reinit and cls.build is Requester.build
+
     def __init__(
         self,
         hostname: str = "127.0.0.1",
@@ -179,6 +224,7 @@ class Requester:
         self._plain: object = None  # the same, if it may be compared by value
         self._path_target: str = ""  # ... and made of it
         self._built: _Built = _UNBUILT
+        self._whole: _Whole | None = None
         self._queried: _Queried | None = None
 
     @property
@@ -281,8 +327,23 @@ class Requester:
             Octets of the request.
         Raises:
             ValueError: as `reinit` and `build`. The attributes are then put back.
+        Cost: a few comparisons where all is as in the last one.
         hio: D17.
         """
+        if portOptional is None and target is None:
+            whole = self._find(method, path, qargs, fragment, headers, body, data, fargs)
+            if whole is not None:
+                self.method = whole.method
+                self.path = whole.path
+                self.qargs = qargs
+                self.fragment = fragment
+                self.headers = headers.copy()
+                self.body = body
+                self.data = self.fargs = self.target = None
+                self.head = self._lined = whole.head
+                self._lines = None
+                self.msg = msg = whole.msg
+                return msg
         state = self._state()
         try:
             if target is None:  # a subclass may have hio's reinit
@@ -310,10 +371,61 @@ class Requester:
                     portOptional=portOptional,
                     target=target,
                 )
-            return self.build()
+            msg = self.build()
         except Exception:
             self._restore(state)
             raise
+        built = self._built
+        if (
+            msg is self.msg
+            and built.head is self.head  # else a field may change in place
+            and self._direct
+            and type(path) is str
+            and path is self.path
+            and path is self._plain
+            and type(self.qargs) is dict
+            and not self.qargs
+            and self.fragment == ""
+            and type(self.body) is bytes
+            and self.data is self.fargs is self.target is None
+        ):
+            self._whole = _Whole(self, built)
+        return msg
+
+    def _find(
+        self,
+        method: Any,
+        path: Any,
+        qargs: Any,
+        fragment: Any,
+        headers: Any,
+        body: Any,
+        data: Any,
+        fargs: Any,
+    ) -> _Whole | None:
+        """Find the request that these arguments make, where it is the one that was made last."""
+        whole = self._whole
+        if (
+            whole is not None
+            and (path is whole.path or (type(path) is str and path == whole.path))
+            and (method is whole.method or (type(method) is str and method == whole.method))
+            and type(qargs) is dict
+            and not qargs
+            and type(headers) is Hict
+            and headers == whole.fields  # in order; names without regard to case
+            and data is None
+            and fargs is None
+            and (body is whole.body or (type(body) is bytes and body == whole.body))
+            and fragment == ""
+            and self.hostname is whole.hostname
+            and self.port is whole.port
+            and self.scheme is whole.scheme
+            and self.portOptional is whole.optional
+            and self.HttpVersionString is whole.version
+            and (whole.types is None or whole.types == list(map(type, headers.values())))
+        ):
+            return whole
+        return None
 
     def build(self) -> bytes:
         """Build the request from the attributes.
@@ -331,6 +443,7 @@ class Requester:
         hio: D01 to D13, D15, D16, D18.
         """
         head, body, parts, kind = self._make(draw=True)
+        self._whole = None
         if parts is not None:
             self._take_path(parts)
         if self.qargs is None:
@@ -367,6 +480,9 @@ class Requester:
         Raises:
             ValueError: an argument is refused; its name begins the text.
         """
+        if portOptional is None and target is None:
+            if self._find(method, path, qargs, fragment, headers, body, data, fargs) is not None:
+                return
         state = self._state()
         try:
             Requester.reinit(

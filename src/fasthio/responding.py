@@ -36,23 +36,12 @@ _CONTENT_TYPE = istr("Content-Type")
 _KEEP_ALIVE = istr("Keep-Alive")
 _PROXY_CONNECTION = istr("Proxy-Connection")
 
+_NO_OPTIONS: frozenset[str] = frozenset()
+
 _decoder = json.JSONDecoder()
+_decode = _decoder.decode
 #: What the decoder does at heart, without its looks for white space on either side.
 _scan: Any = _decoder.scan_once  # type: ignore[attr-defined]
-
-
-def _decode(text: str) -> Any:
-    """Decode JSON text; most begins and ends without white space.
-
-    Raises:
-        ValueError: it is none.
-        RecursionError: it is nested too deep.
-    """
-    try:
-        value, end = _scan(text, 0)
-    except StopIteration:
-        return _decoder.decode(text)
-    return value if end == len(text) else _decoder.decode(text)
 
 
 @lru_cache(maxsize=256)  # servers send few media types, over and over
@@ -186,16 +175,21 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
             kwa: `msg`, `dictable` and `method` as for hio's Parsent; a `msg` that
                 is another buffer starts the parser afresh (hio: D22).
         """
-        other = kwa.get("msg") is not None and kwa["msg"] is not self.msg
-        super().reinit(**kwa)
-        if redirectable is not None:
-            self.redirectable = bool(redirectable)
+        method = kwa.pop("method", "GET")
+        if method is not None:
+            self.method = method.upper()
+        self.data = None
         self.status = None
         self.code = None
         self.reason = None
         self.evented = None
-        if other:
-            self.makeParser()
+        if redirectable is not None:
+            self.redirectable = bool(redirectable)
+        if kwa:
+            before = self.msg
+            super().reinit(method=None, **kwa)
+            if self.msg is not before:
+                self.makeParser()
 
     def close(self) -> None:
         """Say that the peer will send no more; counts before the first `parse` too (hio: D20)."""
@@ -227,9 +221,11 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
     def checkPersisted(self) -> None:
         """Set `persisted`: may the connection stay open after this response (RFC 9112 9.3)."""
         headers = self.headers
-        options: frozenset[str] = frozenset()
-        for value in headers.getall(_CONNECTION, ()):
-            options |= _options_of(value)
+        values = headers.getall(_CONNECTION, ())
+        if len(values) == 1:
+            options = _options_of(values[0])
+        else:
+            options = _NO_OPTIONS.union(*map(_options_of, values))
         if self.version == (1, 1):
             self.persisted = "close" not in options and (self.chunked or self.length is not None)
         elif self.version == (1, 0):
@@ -343,14 +339,15 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
         if not self._begun:
             self._begin()
             engine.start(self.method)
+        closed = bool(self.closed)
         if msg:
             self.started = True
-        elif not (self.closed or engine.done or (self.evented and self.body)):
+        elif not (closed or engine.done or (self.evented and self.body)):
             return  # without `msg`: all or some was received in place
         try:
             before, count = engine.consumed, 0
             try:
-                count = engine.parse(msg, bool(self.closed))
+                count = engine.parse(msg, closed)
             except ParseError:
                 count = engine.consumed - before
                 if engine.headed and not self.headed:
@@ -382,7 +379,12 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
         """
         if self.jsoned or self.dictable:
             try:
-                self.data = _decode(self.body.decode("utf-8"))
+                text = self.body.decode()
+                try:
+                    data, end = _scan(text, 0)  # most begins and ends without white space
+                except StopIteration:
+                    end = -1
+                self.data = data if end == len(text) else _decode(text)
             except (ValueError, RecursionError):
                 self.data = None
 
