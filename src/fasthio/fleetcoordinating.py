@@ -33,7 +33,7 @@ __all__ = ["Coordinator"]
 BEAT_STREAM: Final = 0.1
 BEAT: Final = 0.5
 #: Seconds between two rounds of the coordinator, and between two looks at the scheduler.
-ROUND: Final = 0.01
+ROUND: Final = 0.02
 LOOK: Final = 0.5
 #: Seconds by which clocks may differ: what a lease is waited for beyond its end.
 GUARD: Final = 0.5
@@ -150,7 +150,7 @@ class Coordinator:
             raise SchedulerError(
                 "scheduler-lost", address_of(self._client), "the scheduler has gone"
             )
-        if now - self._seen_at > self._patience + LOOK:
+        if now - self._seen_at > max(self._patience, self._timeout) + LOOK:
             raise SchedulerError(
                 "scheduler-lost",
                 address_of(self._client),
