@@ -239,7 +239,7 @@ class Coordinator:
                 if member.closing:
                     continue
                 cause = report.ended
-            elif member.address not in self._seen and self._seen_at > member.joined + LOOK:
+            elif member.address not in self._seen and self._seen_at > member.heard:
                 cause = "left the cluster"
             elif now > member.lease + GUARD:
                 cause = f"does not answer{f' ({member.trouble})' if member.trouble else ''}"
@@ -421,7 +421,7 @@ class Coordinator:
             last = self._takeovers[-1]
             if time.time() - last.time > 3 * self._patience and not self._enlisting:
                 raise WorkerError(
-                    "no-workers", address_of(self._client), f"none is left since: {last.describe()}"
+                    "workers", address_of(self._client), f"none is left since: {last.describe()}"
                 )
 
     def _finish(self, now: float) -> None:

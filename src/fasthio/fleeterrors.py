@@ -10,7 +10,7 @@ __all__ = ["FLEET_ERRORS", "FleetError", "SchedulerError", "WorkerError"]
 FLEET_ERRORS: Final = {
     "unreachable": "no scheduler answers at the address in time",
     "scheduler-lost": "the scheduler ended, restarted, or answers no more",
-    "no-workers": "there is no worker that polls could go to",
+    "workers": "there is no worker that polls could go to",
     "silent": "a worker does not answer in time",
     "python": "a worker runs another Python",
     "missing": "a worker lacks a package",

@@ -144,6 +144,14 @@ def address_of(client: Any) -> str:
     return str(scheduler.address) if scheduler is not None else "scheduler"
 
 
+async def _identify(client: Any) -> Any:
+    """Ask the scheduler itself: what the client keeps may be without the workers."""
+    try:
+        return await client.scheduler.identity(n_workers=-1)
+    except TypeError:  # of a scheduler before 2025, which tells of all
+        return await client.scheduler.identity()
+
+
 def list_workers(client: Any) -> dict[str, str]:
     """Give the workers that run, as the scheduler knows them.
 
@@ -152,10 +160,7 @@ def list_workers(client: Any) -> dict[str, str]:
     Returns:
         Names by address; of two with one name, the addresses.
     """
-    try:
-        info = client.scheduler_info(n_workers=-1)
-    except TypeError:  # before 2025: there it gives all
-        info = client.scheduler_info()
+    info = client.sync(_identify, client)
     found = {
         address: address if each.get("name") is None else str(each["name"])
         for address, each in info["workers"].items()
@@ -187,7 +192,7 @@ def wait_for(client: Any, count: int, timeout: float) -> dict[str, str]:
             return workers
         if time.monotonic() >= until:
             raise WorkerError(
-                "no-workers",
+                "workers",
                 address_of(client),
                 f"{len(workers)} workers after {timeout:g} s, {count} are needed",
             )
