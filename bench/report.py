@@ -230,7 +230,11 @@ def _poller(results: dict[str, Any]) -> list[str]:
     found = results.get("poller")
     if not found:
         return []
-    plot = ["![poller](plots/poller.svg)", ""] if found.get("peers") else []
+    plot = (
+        ["![scaling](plots/poller-scaling.svg)", "", "![poller](plots/poller.svg)", ""]
+        if found.get("peers")
+        else []
+    )
     return ["## Poller", "", *plot, *found["text"].strip().splitlines(), ""]
 
 

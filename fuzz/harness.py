@@ -66,6 +66,13 @@ class Checker:
                     bounded(parser, octets)
                 if result != want:
                     raise AssertionError(f"{data!r}: {result} is not {want}")
+                # the same through the buffer that is emptied, or as octets come
+                way = ("take", "feed")[place & 1]
+                result = run(parser, pieces, method, eof, way)
+                if way == "feed" and not parser.done:
+                    result = Run(result.snapshot, want.rest)  # it keeps them itself
+                if result != want:
+                    raise AssertionError(f"{data!r}: {way}: {result} is not {want}")
 
     def bodies(self, parsers: list[Any], octets: bytes, place: int, eof: bool) -> None:
         """Check a body without its head."""

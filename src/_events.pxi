@@ -59,57 +59,70 @@ cdef class EventParser:
         self._known = ""  # the last name given: most streams use few
         self._leid = None
         self._retry = None
-        self.reset()
+        self._reset()
 
     @property
     def leid(self):
         """Last event id, or None before the first."""
-        return self._leid
+        with cython.critical_section(self):
+            return self._leid
 
     @leid.setter
     def leid(self, leid):
         if leid is not None and not isinstance(leid, str):
             raise TypeError("leid must be a str or None, not " + type(leid).__name__)
-        self._leid = self._id = leid
+        with cython.critical_section(self):
+            self._leid = self._id = leid
 
     @property
     def retry(self):
         """Reconnection time in milliseconds, or None if the stream gave none."""
-        return self._retry
+        with cython.critical_section(self):
+            return self._retry
 
     @retry.setter
     def retry(self, retry):
         if retry is not None and not isinstance(retry, int):
             raise TypeError("retry must be an int or None, not " + type(retry).__name__)
-        self._retry = retry
+        with cython.critical_section(self):
+            self._retry = retry
 
     @property
     def bom(self):
         """U+FEFF if the stream began with one, else None."""
-        return self._bom
+        with cython.critical_section(self):
+            return self._bom
 
     @property
     def consumed(self):
         """Octets of this stream taken so far."""
-        return self._consumed
+        with cython.critical_section(self):
+            return self._consumed
 
     @property
     def count(self):
         """Events of this stream dispatched so far."""
-        return self._count
+        with cython.critical_section(self):
+            return self._count
 
     @property
     def ended(self):
         """Whether the end of the stream was met."""
-        return self._ended
+        with cython.critical_section(self):
+            return self._ended
 
     @property
     def error(self):
         """The error the stream failed with, or None."""
-        return self._error
+        with cython.critical_section(self):
+            return self._error
 
-    cpdef reset(self):
+    def reset(self):
         """Make ready for a new stream, as after a reconnect."""
+        with cython.critical_section(self):
+            self._reset()
+
+    cdef int _reset(self) except -1:
         self._begun = False
         self._bom = None
         self._consumed = 0
@@ -123,17 +136,23 @@ cdef class EventParser:
         self._scan = 0
         self._swallow = False  # the last line end was a CR: an LF belongs to it
         self._shrink()
+        return 0
 
     def feed(self, raw, events, eof=False):
         """Take whole lines from the front of `raw` and append the events they end."""
+        if not isinstance(raw, bytearray):
+            raise TypeError("raw must be a bytearray, not " + type(raw).__name__)
+        with cython.critical_section(self, raw):
+            error = self._error
+            if error is None:
+                return self._feed(<bytearray>raw, events, eof)
+        raise error.with_traceback(None)
+
+    cdef Py_ssize_t _feed(self, bytearray raw, events, bint eof) except -1:
         cdef Py_buffer view
         cdef Py_ssize_t dead, size
         cdef Py_ssize_t room = -1
         cdef list found
-        if not isinstance(raw, bytearray):
-            raise TypeError("raw must be a bytearray, not " + type(raw).__name__)
-        if self._error is not None:
-            raise self._error.with_traceback(None)
         if self._ended:
             return 0
         if raw is not self._raw:

@@ -1,12 +1,18 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
-# cython: cdivision=True, binding=False, embedsignature=False
+# cython: cdivision=True, binding=False, embedsignature=False, freethreading_compatible=True
 """The C engine: an incremental HTTP/1.1 response parser (RFC 9112).
 
 The same parser as `fasthio/_pyparser.py`, function for function (heads: `_head.pxi`
 and `fasthio/_pyhead.py`); `_parser.pyi` holds the documentation of both. What a line
 that is refused had wrong, and how list valued framing fields are read, is in
 `fasthio.syntax`, which both use.
+
+On free-threaded CPython each call holds its parser, and the buffer it was given, by a
+critical section; what the module itself holds is not changed after its import. A section
+is let go where Python code runs in between: then `_busy` refuses who comes meanwhile.
 """
+
+cimport cython
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytearray cimport (
@@ -67,11 +73,11 @@ cdef int drop(bytearray buffer, Py_ssize_t count) except -1:
     return 0
 
 
-cdef inline bytearray buffer_of(object rx):
-    """Give a bytearray, of a subclass too, as one; anything else is a wrong call."""
+cdef inline int check_buffer(object rx) except -1:
+    """Hold that a buffer is a bytearray, or of a subclass; anything else is a wrong call."""
     if not isinstance(rx, bytearray):
         raise TypeError(f"rx must be a bytearray, not {type(rx).__name__}")
-    return <bytearray>rx
+    return 0
 
 
 cdef class ResponseParser(HeadParser):
@@ -105,7 +111,8 @@ cdef class ResponseParser(HeadParser):
     def start(self, method="GET"):
         if not isinstance(method, str):
             raise TypeError(f"method must be a str, not {type(method).__name__}")
-        self._start(method)
+        with cython.critical_section(self):
+            self._start(method)
 
     cdef int _start(self, method) except -1:
         if self._busy:
@@ -133,7 +140,8 @@ cdef class ResponseParser(HeadParser):
         return 0
 
     def reset(self):
-        self._start(self.method)
+        with cython.critical_section(self):
+            self._start(self.method)
 
     def start_body(self, str framing not None, length=None):
         if framing not in FRAMINGS:
@@ -142,9 +150,12 @@ cdef class ResponseParser(HeadParser):
             raise ValueError("length goes with framing 'fixed' and only with it")
         if length is not None and not 0 <= length <= MAX_LENGTH:
             raise ValueError(f"length must be from 0 to {MAX_LENGTH}, not {length}")
-        self._start(self.method)
-        self.headers = self.mapping()
-        self._enter_body(FRAMINGS.index(framing), length or 0, 0)
+        cdef int number = FRAMINGS.index(framing)
+        cdef long long octets = length or 0
+        with cython.critical_section(self):
+            self._start(self.method)
+            self.headers = self.mapping()
+            self._enter_body(number, octets, 0)
 
     # attributes computed from others
 
@@ -162,62 +173,77 @@ cdef class ResponseParser(HeadParser):
 
     @property
     def body(self):
-        if self._body is None:
-            self._body = bytearray()
-        return self._body
+        with cython.critical_section(self):
+            if self._body is None:
+                self._body = bytearray()
+            return self._body
 
     @property
     def extensions(self):
-        if self._extensions is None:
-            self._extensions = {}
-        return self._extensions
+        with cython.critical_section(self):
+            if self._extensions is None:
+                self._extensions = {}
+            return self._extensions
 
     @property
     def wanted(self):
+        with cython.critical_section(self):
+            return self._wanted()
+
+    cdef object _wanted(self):
         if self._state == FIXED or self._state == CHUNK_DATA:
             return self._left
         return -1 if self._state == UNTIL_CLOSE and self._most_body < 0 else 0
 
     def received(self, count):
-        wanted = self.wanted
-        if count < 0 or (count > wanted and wanted >= 0):
-            raise ValueError(f"count must be from 0 to {wanted}, not {count}")
-        self.consumed += count
-        self._taken += count
-        if wanted > 0:
-            self._left -= count
-            if self._left == 0:
-                self._end_data()
+        with cython.critical_section(self):
+            wanted = self._wanted()
+            if count < 0 or (count > wanted and wanted >= 0):
+                raise ValueError(f"count must be from 0 to {wanted}, not {count}")
+            self.consumed += count
+            self._taken += count
+            if wanted > 0:
+                self._left -= count
+                if self._left == 0:
+                    self._end_data()
 
     # parsing
 
     def parse(self, rx, bint eof=False):
-        return self._run(buffer_of(rx), eof, False)
+        check_buffer(rx)
+        with cython.critical_section(self, rx):
+            return self._run(<bytearray>rx, eof, False)
 
     def parse_head(self, rx, bint eof=False):
-        return self._run(buffer_of(rx), eof, True)
+        check_buffer(rx)
+        with cython.critical_section(self, rx):
+            return self._run(<bytearray>rx, eof, True)
 
     def take(self, rx, bint eof=False):
-        cdef bytearray buffer = buffer_of(rx)
-        cdef long long before = self.consumed
+        cdef long long before
         cdef Py_ssize_t count
-        try:
-            count = self._run(buffer, eof, False)
-        except BaseException:
-            drop(buffer, <Py_ssize_t>(self.consumed - before))
-            raise
-        drop(buffer, count)
-        return count
+        check_buffer(rx)
+        with cython.critical_section(self, rx):
+            before = self.consumed
+            try:
+                count = self._run(<bytearray>rx, eof, False)
+            except BaseException:
+                drop(<bytearray>rx, <Py_ssize_t>(self.consumed - before))
+                raise
+            drop(<bytearray>rx, count)
+            return count
 
     def feed(self, data, bint eof=False):
         cdef Py_buffer view
         if PyBytes_CheckExact(data):  # they stay as they are, whatever runs meanwhile
-            return self._feed(
-                <octets_t>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), eof
-            )
+            with cython.critical_section(self):
+                return self._feed(
+                    <octets_t>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), eof
+                )
         PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
         try:
-            return self._feed(<octets_t>view.buf if view.len else NOTHING, view.len, eof)
+            with cython.critical_section(self):
+                return self._feed(<octets_t>view.buf if view.len else NOTHING, view.len, eof)
         finally:
             PyBuffer_Release(&view)
 
@@ -419,22 +445,18 @@ cdef class ResponseParser(HeadParser):
         """Make the body `more` octets longer.
 
         A bytearray alone grows by an eighth, which copies a long body many times. So
-        there is room for all of a known length, and to double at the next times where
-        none is known; in either case for a few MiB at most, or what came already.
+        one of a known length is made for it, but for no more than GROW_TIMES of what
+        came; others double. Neither is made for more than a few MiB ahead.
         """
-        cdef Py_ssize_t want = held + more, most = 0
-        if self._body is None:
-            self._body = bytearray()
+        cdef Py_ssize_t want = held + more, most
         if want > self._capacity:
-            if self._state == FIXED and (held or FASTHIO_INSIDE):
-                most = GROW_STEP if FASTHIO_INSIDE else 0
-                most = max(min(2 * held, want + GROW_STEP), most)
-                if self._left < <uint64_t>(most - held):
-                    most = held + <Py_ssize_t>self._left
+            most = want
+            if self._state == FIXED and FASTHIO_INSIDE:
+                most = min(GROW_TIMES * want, want + GROW_STEP)
             elif held:
                 most = min(2 * held, want + GROW_STEP)
-                if FASTHIO_INSIDE:
-                    most = max(most, GROW_FIRST)
+            if self._state == FIXED and self._left < <uint64_t>(most - held):
+                most = held + <Py_ssize_t>self._left
             if most > want:
                 PyByteArray_Resize(self._body, most)
             self._capacity = max(most, want)
@@ -446,9 +468,12 @@ cdef class ResponseParser(HeadParser):
         if self._body is None and (self._state != FIXED or <uint64_t>count == self._left):
             self._body = PyByteArray_FromStringAndSize(<const char *>octets, count)
         elif count:
-            held = 0 if self._body is None else PyByteArray_GET_SIZE(self._body)
-            self._grow(held, count)
-            memcpy(PyByteArray_AS_STRING(self._body) + held, octets, count)
+            if self._body is None:
+                self._body = bytearray()
+            with cython.critical_section(self._body):
+                held = PyByteArray_GET_SIZE(self._body)
+                self._grow(held, count)
+                memcpy(PyByteArray_AS_STRING(self._body) + held, octets, count)
         self.consumed += count
         self._taken += count
         return 0
@@ -487,10 +512,22 @@ cdef class ResponseParser(HeadParser):
         return pos + count
 
     cdef Py_ssize_t _chunks(self, octets_t buf, Py_ssize_t size, Py_ssize_t pos) except -1:
+        """Take chunks from `pos` on."""
+        cdef Py_ssize_t end = pos
+        if not self._scanned:
+            if self._body is None:
+                self._body = bytearray()
+            with cython.critical_section(self._body):
+                end = self._plain_chunks(buf, size, pos)
+        return self._slow_chunk(buf, size, pos) if end == pos else end
+
+    cdef Py_ssize_t _plain_chunks(
+        self, octets_t buf, Py_ssize_t size, Py_ssize_t pos
+    ) except -1:
         """Take chunks from `pos` on, as many as are plain; the body is resized once.
 
-        What stops the quick way, a line with extensions, the last chunk, a line that
-        is not whole, goes the slow way (RFC 9112 7.1).
+        What stops it, a line with extensions, the last chunk, a line that is not whole,
+        goes the slow way (RFC 9112 7.1).
         """
         cdef octets_t at = buf + pos
         cdef octets_t end = buf + size
@@ -500,9 +537,7 @@ cdef class ResponseParser(HeadParser):
         cdef Py_ssize_t held, part, width = 0, total = 0
         cdef uint64_t left = self._left, same = 0, word = 0, mask = 0, pattern = 0
         cdef int state = self._state
-        if self._scanned:
-            return self._slow_chunk(buf, size, pos)
-        held = 0 if self._body is None else PyByteArray_GET_SIZE(self._body)
+        held = PyByteArray_GET_SIZE(self._body)
         while True:
             if state == CHUNK_SIZE:
                 line = at
@@ -556,7 +591,7 @@ cdef class ResponseParser(HeadParser):
             at += 2
             state = CHUNK_SIZE
         if at == buf + pos:
-            return self._slow_chunk(buf, size, pos)
+            return pos
         if to != NULL:
             total = to - first
             fasthio_resize(self._body, held + total)
@@ -567,7 +602,7 @@ cdef class ResponseParser(HeadParser):
         return at - buf
 
     cdef Py_ssize_t _slow_chunk(self, octets_t buf, Py_ssize_t size, Py_ssize_t pos) except -1:
-        """Go on where the quick way of `_chunks` stopped."""
+        """Go on where `_plain_chunks` stopped."""
         if self._state == CHUNK_END:
             return self._chunk_end(buf, size, pos)
         if self._state == CHUNK_DATA:
@@ -652,7 +687,5 @@ cdef class ResponseParser(HeadParser):
         """End the message; the length is now that of the body."""
         if self._framing != BY_LENGTH:
             self.length = self._taken
-            if self._capacity > 2 * self._taken and self._taken == PyByteArray_GET_SIZE(self.body):
-                PyByteArray_Resize(self._body, <Py_ssize_t>self._taken)
         self._state = DONE
         return 0

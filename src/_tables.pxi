@@ -225,10 +225,9 @@ cdef enum:
     KNOWN_QUICK = 32
     # octets of room for a line that are held from one message to the next
     PENDING_ROOM = 16384
-    # octets a body may be made longer than what was received
+    # octets a body may be made longer than what was received, and how many times as long
     GROW_STEP = 4194304
-    # ... when it is known to be longer than what came first
-    GROW_FIRST = 1048576
+    GROW_TIMES = 16
 
 ctypedef const unsigned char *octets_t
 

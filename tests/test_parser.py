@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import random
 import weakref
+from array import array
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -12,6 +15,7 @@ from hio.help import Hict
 from multidict import CIMultiDict, MultiDict
 
 from cases import CASES, run, snapshot
+from fasthio import _pyparser
 from fasthio.errors import ClosureError, LimitError, ParseError
 from fasthio.grammar import LIMITS, MAX_LENGTH, TRANSITIONS, Limits
 
@@ -24,6 +28,38 @@ def feed(parser: Any, octets: bytes, eof: bool = False) -> bytes:
     rx = bytearray(octets)
     del rx[: parser.parse(rx, eof)]
     return bytes(rx)
+
+
+def changing(rng: random.Random) -> Iterator[bytes]:
+    """Make heads that are like the one before but for a thing or two, right or wrong."""
+    names = [b"Server", b"Date", b"X-Own-Name", b"set-cookie", b"Set-Cookie", b"Content-Length",
+             b"Transfer-Encoding", b"X" * 40]  # fmt: skip
+    values = [b"", b"a", b" \t b ", b"caf\xe9", b"x" * 50, b"x" * 49 + b"\xff", b"\x7f", b"a\tb"]
+    lengths = [b"5", b" 5 ", b"05", b"6", b"-5", b"5,5", b"5, 6", b"1" * 30, b""]
+    codings = [b"chunked", b"gzip, chunked", b"Chunked", b"gzip", b"chunked, gzip", b" chunked\t"]
+    ends = [b"\r\n"] * 300 + [b"\n", b"\r\n folded\r\n", b"\r", b"\r\r\n", b"\r\n\r\n"]
+    starts = [b"HTTP/1.1 200 OK", b"HTTP/1.1 204 No Content", b"HTTP/1.0 200 OK", b"HTTP/1.1 200"]
+    start, lines = starts[0], [[b"Server", b"a"], [b"Date", b"b"], [b"Content-Length", b"5"]]
+    for _ in range(1500):
+        changed = rng.random()
+        if changed < 0.05:
+            start = rng.choice(starts)
+        elif changed < 0.15 or not lines:
+            lines.insert(rng.randint(0, len(lines)), [rng.choice(names), b"new"])
+        elif changed < 0.25:
+            del lines[rng.randrange(len(lines))]
+        elif changed < 0.3:
+            rng.shuffle(lines)
+        for _ in range(rng.choice((0, 1, 1, 2, 3))):
+            if lines:
+                line = rng.choice(lines)
+                line[1] = rng.choice(
+                    {b"Content-Length": lengths, b"Transfer-Encoding": codings}.get(line[0], values)
+                )
+        if rng.random() < 0.5 and not any(line[0] == b"Content-Length" for line in lines):
+            lines.append([b"Content-Length", b"5"])
+        head = b"".join(b":".join(line) + rng.choice(ends) for line in lines)
+        yield start + b"\r\n" + head + b"\r\n" + b"5\r\nhello\r\n0\r\n\r\n"
 
 
 # construction and start ------------------------------------------------------
@@ -198,6 +234,20 @@ def test_framing_of_heads_seen_before(engine: ModuleType) -> None:
     parser.start("HEAD")
     feed(parser, HEAD + b"Content-Length: 5\r\nServer: x\r\n\r\n")
     assert parser.framing == "none"
+
+
+@pytest.mark.parametrize("mapping", [CIMultiDict, Hict, MultiDict])
+def test_heads_that_change_bit_by_bit(engine: ModuleType, mapping: type[Any]) -> None:
+    """What came before makes no difference: a parser that is used again tells what a new one does."""
+    parser = engine.ResponseParser(mapping=mapping)
+    states = set()
+    for octets in changing(random.Random(mapping.__name__)):
+        result = run(parser, [octets])
+        assert result == run(_pyparser.ResponseParser(mapping=mapping), [octets]), octets
+        assert type(parser.headers) in (mapping, type(None))
+        states.add((parser.state, parser.framing))
+    assert {("done", "fixed"), ("done", "chunked"), ("done", "none"), ("until-close", "close"),
+            ("failed", None)} <= states  # fmt: skip
 
 
 def test_faults_after_a_head_seen_before(engine: ModuleType) -> None:
@@ -534,9 +584,29 @@ def test_body_memory(engine: ModuleType) -> None:
         piece = bytes(1 << 20)
         for _ in range(32):
             feed(parser, piece)
-            assert parser.body.__sizeof__() <= 2 * len(parser.body) + 4096
-            assert parser.body.__sizeof__() <= len(parser.body) + (4 << 20) + (1 << 20)
+            assert parser.body.__sizeof__() <= 16 * len(parser.body) + 4096
+            assert parser.body.__sizeof__() <= len(parser.body) * 9 // 8 + (5 << 20)
         assert len(parser.body) == 32 << 20
+
+
+def test_a_body_that_has_ended_holds_no_more(engine: ModuleType) -> None:
+    """What a body was made longer ahead of its octets is given back at its end."""
+    for head, end in (
+        (HEAD + b"Content-Length: 200000\r\n\r\n", b""),
+        (HEAD + b"\r\n", b""),
+        (CHUNKED + b"30d40\r\n", b"\r\n0\r\n\r\n"),
+    ):
+        parser = engine.ResponseParser()
+        feed(parser, head)
+        for _ in range(20):
+            feed(parser, b"x" * 10_000)
+        feed(parser, end, True)
+        assert parser.done
+        assert parser.body == b"x" * 200_000
+        assert parser.body.__sizeof__() <= 2 * len(parser.body) + 9000
+        parser.body.extend(b"y" * 10)  # a bytearray like any other
+        del parser.body[:199_999]
+        assert parser.body == b"x" + b"y" * 10
 
 
 def test_parsers_are_collected(engine: ModuleType) -> None:
@@ -558,6 +628,137 @@ def test_parsers_are_collected(engine: ModuleType) -> None:
     del parser, holder
     gc.collect()
     assert gone() is None
+
+
+# octets as they come ---------------------------------------------------------
+
+
+SHORT_MESSAGE = HEAD + b"A: b\r\nContent-Length: 3\r\n\r\nabc"
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview, lambda it: array("B", it)])
+def test_feed(engine: ModuleType, kind: Any) -> None:
+    """Octets in any buffer are taken as they come; those behind the end are not."""
+    parser = engine.ResponseParser()
+    octets = SHORT_MESSAGE + SHORT_MESSAGE
+    assert parser.feed(kind(octets[:20])) == 20
+    assert parser.consumed == 17
+    assert parser.feed(kind(b"")) == 0
+    assert parser.feed(kind(octets[20:])) == len(SHORT_MESSAGE) - 20
+    assert parser.done
+    assert parser.body == b"abc"
+    assert parser.feed(kind(octets)) == 0
+    parser.start()
+    assert parser.feed(kind(octets)) == len(SHORT_MESSAGE)
+    assert list(parser.headers.items()) == [("A", "b"), ("Content-Length", "3")]
+
+
+def test_what_is_fed_is_not_kept(engine: ModuleType) -> None:
+    """A buffer may be resized and changed as soon as feed returns."""
+    parser = engine.ResponseParser()
+    buffer = bytearray(SHORT_MESSAGE[:20])
+    parser.feed(buffer)
+    buffer[:] = SHORT_MESSAGE[20:]
+    buffer.extend(b"rest")
+    assert parser.feed(buffer) == len(SHORT_MESSAGE) - 20
+    buffer.clear()
+    assert parser.headers["A"] == "b"
+    assert parser.body == b"abc"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ("text", TypeError),
+        (None, TypeError),
+        (5, TypeError),
+        (memoryview(b"abcd")[::2], BufferError),
+    ],
+)
+def test_only_octets_are_fed(engine: ModuleType, wrong: Any, error: type[Exception]) -> None:
+    """What is no contiguous buffer is a wrong call, and changes nothing."""
+    parser = engine.ResponseParser()
+    with pytest.raises(error):
+        parser.feed(wrong)
+    assert parser.feed(SHORT_MESSAGE) == len(SHORT_MESSAGE)
+
+
+def test_one_way_for_a_message(engine: ModuleType) -> None:
+    """While feed keeps octets a buffer cannot go on; a new message may use either."""
+    parser = engine.ResponseParser()
+    parser.feed(SHORT_MESSAGE[:20])
+    rx = bytearray(SHORT_MESSAGE[20:])
+    for way in (parser.parse, parser.parse_head, parser.take):
+        with pytest.raises(ValueError, match="go on with feed"):
+            way(rx)
+    assert rx == SHORT_MESSAGE[20:]
+    parser.start()
+    rx[:] = SHORT_MESSAGE
+    assert parser.parse_head(rx) == len(SHORT_MESSAGE) - 3
+    assert parser.feed(b"abcd") == 3
+    assert parser.body == b"abc"
+
+
+def test_feed_after_a_long_line(engine: ModuleType) -> None:
+    """A line of the greatest length in small pieces; the same error again after it, then anew."""
+    parser = engine.ResponseParser()
+    parser.feed(HEAD + b"A: ")
+    with pytest.raises(LimitError) as caught:
+        for _ in range(2 * LIMITS.line):
+            parser.feed(b"xx")
+    assert caught.value.offset == len(HEAD) + LIMITS.line
+    with pytest.raises(LimitError):
+        parser.feed(b"")
+    parser.start()
+    assert parser.feed(SHORT_MESSAGE) == len(SHORT_MESSAGE)
+
+
+def test_take(engine: ModuleType) -> None:
+    """What is consumed is deleted, before an error too; what is behind the message stays."""
+    parser = engine.ResponseParser()
+    rx = bytearray(SHORT_MESSAGE[:20])
+    assert parser.take(rx) == 17
+    assert rx == SHORT_MESSAGE[17:20]
+    rx += SHORT_MESSAGE[20:] + b"rest"
+    assert parser.take(rx) == len(SHORT_MESSAGE) - 17
+    assert rx == b"rest"
+    assert parser.take(rx, True) == 0
+    parser.start()
+    rx[:] = HEAD + b"bad\r\n\r\n"
+    for _ in range(2):
+        with pytest.raises(ParseError):
+            parser.take(rx)
+        assert rx == b"bad\r\n\r\n"
+    for wrong in (b"octets", None):
+        with pytest.raises(TypeError, match="rx must be a bytearray"):
+            parser.take(wrong)
+
+
+def test_a_call_within_a_call(engine: ModuleType) -> None:
+    """A mapping that calls its parser is told so; the outer call goes on."""
+    calls: list[Any] = []
+    refused = []
+
+    class Map(MultiDict[str]):
+        def add(self, name: str, value: str) -> None:
+            for call in calls:
+                with pytest.raises(RuntimeError, match="at work") as caught:
+                    call()
+                refused.append(caught.value)
+            super().add(name, value)
+
+    parser = engine.ResponseParser(mapping=Map)
+    calls += [
+        parser.start, parser.reset, lambda: parser.parse(bytearray(b"x")),
+        lambda: parser.parse_head(bytearray(b"x")), lambda: parser.take(bytearray(b"x")),
+        lambda: parser.feed(b"x"), lambda: parser.start_body("close"),
+    ]  # fmt: skip
+    for way in (lambda: parser.feed(SHORT_MESSAGE), lambda: parser.parse(bytearray(SHORT_MESSAGE))):
+        assert way() == len(SHORT_MESSAGE)
+        assert list(parser.headers.items()) == [("A", "b"), ("Content-Length", "3")]
+        assert parser.body == b"abc"
+        parser.start()
+    assert len(refused) == 2 * 2 * len(calls)
 
 
 # every octet at every place --------------------------------------------------

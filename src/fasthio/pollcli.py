@@ -241,12 +241,13 @@ def _make_specs(urls: list[str], given: dict[str, Any]) -> list[TargetSpec]:
 def run_demo(options: argparse.Namespace) -> int:
     """Poll a server of our own; give the exit status."""
     from .demo import PATHS, serving
+    from .targets import TargetSpec
 
     options.concurrency, options.connections_per_origin = 100, None
     options.out, options.metrics, options.plot, options.histogram = [], None, None, False
     options.count = None
     with serving() as root:
-        specs = _make_specs([root + path for path in PATHS], {"every": options.every})
+        specs = [TargetSpec(root + path, every=options.every, label=path) for path in PATHS]
         return _carry_out(options, specs, None, list)
 
 
@@ -264,6 +265,9 @@ def _carry_out(
     from .pollrun import PollRun
 
     _raise_descriptors()
+    for each in (sys.stdout, sys.stderr):
+        if hasattr(each, "reconfigure"):  # what a terminal cannot show is no reason to end
+            each.reconfigure(errors="replace")
     poller = Poller(
         concurrency=options.concurrency, connections_per_origin=options.connections_per_origin
     )

@@ -22,8 +22,8 @@ from .urls import (
     check_target,
     check_text,
     field_host,
-    normalize_host_port,
     query_string,
+    settle_place,
     split_path,
 )
 
@@ -201,7 +201,7 @@ class Requester:
             check_items(qargs, "qargs")
         self.hostname: Any
         self.port: Any
-        self.hostname, self.port = normalize_host_port(hostname, port, 80)
+        self.hostname, self.port = settle_place(hostname, port, 80)
         self.scheme: Any = scheme
         self.method: Any = _method(method) if method else "GET"
         self.path: Any = path or "/"
