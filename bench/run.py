@@ -63,21 +63,15 @@ def _repeat(run: Peer, pieces: list[bytes]) -> Callable[[int], None]:
     return block
 
 
-def measure_poller() -> dict[str, Any]:
-    """Run the benchmark of the poller, a script of its own, where there is one.
-
-    Given `--json FILE` it writes "text", lines for the report, and "goals" with
-    `sweep_us`, `active_ratio` (hio's time to ours) and `doist_us`.
-    """
+def measure_poller(rounds: int) -> dict[str, Any]:
+    """Run the benchmark of the poller, a script of its own: see there."""
     script = HERE / "bench_poller.py"
-    if not script.exists():
-        return {}
     print("poller", flush=True)
     with tempfile.TemporaryDirectory(prefix="fasthio-bench-") as folder:
         path = Path(folder, "poller.json")
         done = subprocess.run(
-            [sys.executable, str(script), "--json", str(path)],
-            capture_output=True, text=True, timeout=1200, check=False,
+            [sys.executable, str(script), "--rounds", str(rounds), "--json", str(path)],
+            capture_output=True, text=True, timeout=3600, check=False,
         )  # fmt: skip
         if done.returncode:
             return {"text": f"failed: {done.stderr[-500:]}", "goals": {}}
@@ -92,7 +86,7 @@ def measure(parts: list[str], rounds: int, results: dict[str, Any]) -> dict[str,
         "clients": lambda: endtoend.measure_clients(rounds),
         "chores": lambda: chores.measure_chores(rounds),
         "events": lambda: measure_events(max(3, rounds // 3)),
-        "poller": measure_poller,
+        "poller": lambda: measure_poller(max(3, rounds // 3)),
     }
     for part in parts:
         measured = {**machine.describe(), "rounds": rounds}

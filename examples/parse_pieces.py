@@ -16,14 +16,12 @@ OCTETS = (
 def parse(parser: fasthio.ResponseParser, octets: bytes, seed: int) -> int:
     """Feed octets in pieces of 1 to 20, as a network might; gives how many pieces."""
     draw = random.Random(seed)
-    rx = bytearray()
     pieces = 0
     parser.start()
     while octets:
         size = draw.randint(1, 20)
-        rx += octets[:size]
+        parser.feed(octets[:size])
         octets = octets[size:]
-        del rx[: parser.parse(rx)]
         pieces += 1
     return pieces
 

@@ -1,8 +1,8 @@
 # Receive and send without an exception for "not now"; see fasthio/_pynet.py.
 #
-# Included by _parser.pyx. The GIL is released around the system calls only; the
-# buffer is not touched meanwhile, octets go through the stack until it is known
-# how many there are, so that a call which finds nothing allocates nothing.
+# Included by _parser.pyx. The GIL is released around the system calls that may take
+# long; the buffer is not touched meanwhile. Octets go through the stack until it is
+# known how many there are, so that a call which finds nothing allocates nothing.
 
 cdef extern from *:
     """
@@ -45,11 +45,45 @@ cdef extern from *:
         } while (count < 0 && fasthio_errno() == EINTR);
         return count < 0 ? -(Py_ssize_t)fasthio_errno() : count;
     }
-    #define FASTHIO_PEEK MSG_PEEK
+    #ifdef MSG_DONTWAIT
+      #define FASTHIO_NOW MSG_DONTWAIT
+    #else
+      #define FASTHIO_NOW 0
+    #endif
+    #define FASTHIO_PEEK (MSG_PEEK | FASTHIO_NOW)
+    #ifdef __linux__
+      #include <sys/mman.h>
+    #endif
+    /* Ask for huge pages for a large block of malloc: of its whole mapping, as one that
+       is split by what is asked for its parts cannot be moved without being copied. */
+    static void fasthio_huge(PyObject *buffer) {
+    #if defined(__linux__) && defined(MADV_HUGEPAGE) && FASTHIO_INSIDE
+        const size_t page = 4096, head = 2 * sizeof(size_t);
+        const size_t where = (size_t)((PyByteArrayObject *)buffer)->ob_bytes;
+        const size_t size = (size_t)((PyByteArrayObject *)buffer)->ob_alloc;
+        const size_t first = (where - head) & ~(page - 1);
+        const size_t last = (where + size + head + page - 1) & ~(page - 1);
+        (void)madvise((void *)first, last - first, MADV_HUGEPAGE);
+    #else
+        (void)buffer;
+    #endif
+    }
+    /* Give how long a bytearray may become before it is moved. */
+    static inline Py_ssize_t fasthio_room(PyObject *buffer) {
+    #if FASTHIO_INSIDE
+        PyByteArrayObject *self = (PyByteArrayObject *)buffer;
+        return self->ob_alloc - (self->ob_start - self->ob_bytes) - 1;
+    #else
+        return PyByteArray_GET_SIZE(buffer);
+    #endif
+    }
     """
+    Py_ssize_t fasthio_room(bytearray buffer)
+    void fasthio_huge(bytearray buffer)
     Py_ssize_t fasthio_recv(int fd, char *where, Py_ssize_t size, int flags) nogil
     Py_ssize_t fasthio_send(int fd, const char *what, Py_ssize_t size) nogil
     int FASTHIO_PEEK
+    int FASTHIO_NOW
 
 from cpython.bytearray cimport (
     PyByteArray_AS_STRING as _net_octets,
@@ -60,9 +94,33 @@ from libc.string cimport memcpy as _net_copy
 
 cdef enum:
     _NET_STACK = 16384
+    _NET_STEP = 4194304  # octets a large buffer is made longer by ahead of time, at least
 
 
-def receive(int fd, bytearray buffer not None, Py_ssize_t size):
+cdef Py_ssize_t _receive_large(
+    int fd, bytearray buffer, Py_ssize_t size, Py_ssize_t ahead
+) except? -2:
+    """Receive straight into place at the end of a buffer that will get `ahead` more octets."""
+    cdef Py_ssize_t before = _net_size(buffer), count, room
+    cdef Py_buffer held
+    # what the peer has announced costs memory only as it comes, and the buffer is moved
+    # a few times in all: room for as much again as there is, for a step at least
+    room = before if before > _NET_STEP else _NET_STEP
+    room = ahead if room > ahead else room
+    if fasthio_room(buffer) < before + size:
+        PyByteArray_Resize(buffer, before + (room if room > size else size))
+        fasthio_huge(buffer)
+    fasthio_resize(buffer, before + size)
+    # held, nobody can resize the buffer while the kernel writes into it
+    PyObject_GetBuffer(buffer, &held, PyBUF_SIMPLE)
+    with nogil:
+        count = fasthio_recv(fd, <char *>held.buf + before, size, 0)
+    PyBuffer_Release(&held)
+    fasthio_resize(buffer, before + (count if count > 0 else 0))
+    return count
+
+
+def receive(int fd, bytearray buffer not None, Py_ssize_t size, Py_ssize_t ahead=0):
     cdef char stack[_NET_STACK]
     cdef Py_ssize_t before, count, more
     cdef Py_ssize_t first = size if size < _NET_STACK else _NET_STACK
@@ -70,8 +128,10 @@ def receive(int fd, bytearray buffer not None, Py_ssize_t size):
     cdef Py_buffer held
     if first <= 0:
         raise ValueError(f"size must be positive: {size}")
-    with nogil:
-        count = fasthio_recv(fd, stack, first, 0)
+    if FASTHIO_INSIDE and ahead >= _NET_STEP and size > _NET_STACK:
+        return _receive_large(fd, buffer, size, ahead)
+    # a nonblocking socket gives so few octets sooner than the GIL would be back
+    count = fasthio_recv(fd, stack, first, FASTHIO_NOW)
     if count <= 0:
         return count
     before = _net_size(buffer)
@@ -110,7 +170,4 @@ def send(int fd, buffer not None):
 def peek(int fd):
     """Tell, without taking anything, what `receive` would: 1, 0 at the end, or minus the errno."""
     cdef char octet
-    cdef Py_ssize_t count
-    with nogil:
-        count = fasthio_recv(fd, &octet, 1, FASTHIO_PEEK)
-    return count
+    return fasthio_recv(fd, &octet, 1, FASTHIO_PEEK)

@@ -3,10 +3,13 @@
 Tests that take the `engine` fixture run on each engine by themselves; the others,
 of the client and what stands on it, run once in a process of each engine. Without
 a C engine all run once. The last line sums up as pytest does.
+
+FASTHIO_COUNTS names a file to write the counts of each engine to, as JSON.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -63,12 +66,16 @@ def main() -> int:
         print("no C engine: the suite runs on the pure Python engine alone", flush=True)
         runs = [("py", arguments)]
     total: Counter[str] = Counter()
+    each: dict[str, Counter[str]] = {}
     worst = 0
     for engine, options in runs:
         print(f"\n--- the client on engine {engine} ---", flush=True)
         status, counts = run(engine, options)
         total += counts
+        each[engine] = counts
         worst = worst or status
+    if os.environ.get("FASTHIO_COUNTS"):
+        Path(os.environ["FASTHIO_COUNTS"]).write_text(json.dumps(each))
     kinds = ("failed", "passed", "skipped", "xfailed", "xpassed", "errors")
     words = ", ".join(f"{total[kind]} {kind}" for kind in kinds if total[kind])
     engines = " and ".join(engine for engine, _ in runs)

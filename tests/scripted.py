@@ -75,8 +75,15 @@ class ScriptedPoller(Poller):
         while self.pending and self.pending[0][0] <= now:
             _, _, flight, outcome, answer = heapq.heappop(self.pending)
             if flight.target._flight is flight:  # not removed meanwhile
-                reason = "" if outcome == "ok" else outcome
-                self._finish(flight, outcome, reason, clock=self._clock(), response=answer)
+                clock = self._clock()
+                if answer is None:
+                    self._finish(flight, outcome, outcome, clock=clock)
+                    continue
+                assert outcome == "ok"
+                self._whole(
+                    flight, answer["status"], answer["reason"], answer["headers"],
+                    answer["body"], clock,
+                )  # fmt: skip
         self.service()
         self.tymist.tick()
 

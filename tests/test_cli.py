@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import signal
 import socket
 import subprocess
@@ -301,6 +302,61 @@ def test_live_table_on_a_terminal(root: str) -> None:
     assert process.wait(60) == 0
     assert b"polls" in shown
     assert b"requests  3 in " in shown
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such terminals there")
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_demo_on_a_terminal_ends_by_a_signal(columns: int) -> None:
+    """Ctrl-C leaves the last view standing, with a summary under it, and the cursor visible."""
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    env = {**os.environ, "TERM": "xterm", "NO_COLOR": "1"}
+    for name in ("COLUMNS", "LINES"):
+        env.pop(name, None)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fasthio", "demo", "--duration", "60"],
+        stdin=subprocess.DEVNULL,
+        stdout=slave,
+        stderr=slave,
+        env=env,
+    )
+    os.close(slave)
+    shown = b""
+    try:
+        while octets := os.read(master, 65536):
+            if b"/slow" not in shown and b"/slow" in shown + octets:
+                process.send_signal(signal.SIGINT)
+            shown += octets
+    except OSError:  # how Linux tells that the other end is closed
+        pass
+    os.close(master)
+    assert process.wait(60) == 0
+    text = shown.decode()
+    for path in demo.PATHS:
+        assert f"{path} " in text
+    assert "\x1b[3" not in text  # no colours
+    assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")
+    assert "engine" in text[text.rindex("latency") :]
+    view = text[: text.rindex("\x1b[?25h")]
+    assert max(map(len, re.split(r"[\r\n]+|\x1b\[[\d;?]*[A-Za-z]", view))) <= columns
+
+
+def test_what_a_terminal_cannot_show(root: str) -> None:
+    """A label that the encoding of standard output has no way to write is no error."""
+    done = subprocess.run(
+        [sys.executable, "-m", "fasthio", "poll", f"{root}/json?\xe4"],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"/json?? 200 OK" in done.stdout
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes differ there")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -86,6 +87,45 @@ def test_receive_into_what_is_held(
     with memoryview(buffer), pytest.raises(BufferError):
         engine.receive(ours.fileno(), buffer, 10)
     assert buffer == b"x"
+
+
+@pytest.mark.parametrize("begun", [0, 10, 5_000_000])
+def test_receive_what_is_announced(
+    engine: ModuleType, pair: tuple[socket.socket, socket.socket], begun: int
+) -> None:
+    """Room is made ahead of time; what is in the buffer is what came, whatever was announced."""
+    ours, theirs = pair
+    fd = ours.fileno()
+    head = os.urandom(begun)
+    data = os.urandom(9_000_000)
+    buffer = bytearray(b"gone" + head)
+    del buffer[:4]  # such a buffer does not begin where its memory does
+    sent = taken = 0
+    ours.setblocking(False)
+    theirs.setblocking(False)
+    for _ in range(200_000):
+        if taken == len(data):
+            break
+        if sent < len(data):
+            with contextlib.suppress(BlockingIOError):
+                sent += theirs.send(data[sent : sent + 100_000])
+        count = engine.receive(fd, buffer, 1_048_576, 20_000_000 - taken)
+        assert count == -errno.EAGAIN or 0 < count <= 1_048_576
+        taken += max(count, 0)
+        assert len(buffer) == begun + taken
+    assert buffer == head + data
+    assert engine.receive(fd, buffer, 1_048_576, 20_000_000) == -errno.EAGAIN
+    theirs.sendall(b"abc")
+    with memoryview(buffer), pytest.raises(BufferError):
+        engine.receive(fd, buffer, 1_048_576, 20_000_000)
+    assert buffer == head + data
+    theirs.close()
+    while engine.receive(fd, buffer, 1_048_576, 20_000_000) > 0:
+        pass
+    del buffer[begun + len(data) :]
+    buffer += b"more"
+    del buffer[:begun]
+    assert buffer == data + b"more"
 
 
 def test_send(engine: ModuleType, pair: tuple[socket.socket, socket.socket]) -> None:

@@ -8,16 +8,19 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+import fasthio
+
+TESTS = Path(__file__).parent
+ROOT = TESTS.parent
 ASSEMBLE = runpy.run_path(str(ROOT / "docs" / "assemble.py"))
 NUMBER = re.compile(r"(?<![A-Za-z0-9])[Dd](\d\d)(?![A-Za-z0-9])")
 NUMBERS = [re.match(r"\| (D\d+) ", row)[1] for row in ASSEMBLE["rows"]()]
 
 
-def _mentioned(folder: str, pattern: str, skip: str = "") -> set[str]:
+def _mentioned(folder: Path, pattern: str, skip: str = "") -> set[str]:
     return {
         f"D{number}"
-        for path in (ROOT / folder).rglob(pattern)
+        for path in folder.rglob(pattern)
         if path.name != skip and path.suffix != ".pyc"
         for number in NUMBER.findall(path.read_text())
     }
@@ -29,9 +32,12 @@ def test_page_is_current() -> None:
 
 @pytest.mark.parametrize("number", NUMBERS)
 def test_difference_has_a_test(number: str) -> None:
-    tests = _mentioned("tests", "*.py", skip=Path(__file__).name) | _mentioned("tests", "*.md")
+    tests = _mentioned(TESTS, "*.py", skip=Path(__file__).name) | _mentioned(TESTS, "*.md")
     assert number in tests
 
 
 def test_numbers_in_the_sources_have_a_row() -> None:
-    assert _mentioned("src", "*.p*") <= set(NUMBERS)
+    package = Path(fasthio.__file__).parent  # src/fasthio, or where a wheel was installed
+    named = _mentioned(package, "*.p*") | _mentioned(ROOT / "src", "*.p*")
+    assert named
+    assert named <= set(NUMBERS)

@@ -296,6 +296,18 @@ class TestBackpressure:
             results += poller.run(10.0)
             assert not poller.stalled
             assert "go on" in caplog.text
+            results += poller.run(1.0)
+            for _ in range(160):
+                poller.step()
+            assert poller.stalls == 2
+            assert caplog.text.count("results wait") == 1  # once a minute
+            for _ in range(1920):
+                poller.step()
+            results += poller.run(1.0)
+            for _ in range(160):
+                poller.step()
+            assert poller.stalls == 3
+            assert caplog.text.count("results wait") == 2
         late = [item for item in skipped(results) if item[0] == "backpressure"]
         assert sum(count for _, _, count in late) >= 60
         for target in targets:
@@ -321,6 +333,14 @@ class TestBackpressure:
         for target in targets:
             check_account(results, target)
         assert sum(poller.counts.values()) == sum(result.count for result in results)
+
+    def test_a_poll_keeps_its_place_before_skipped_ones(self) -> None:
+        poller = ScriptedPoller(ok, backlog=9, concurrency=1, openings=5.0)
+        poller.remove(poller.add(URL, every=0.0))
+        poller.add(URL, every=0.1)
+        for _ in range(40):
+            poller.step()
+            assert len(poller.results) <= 9
 
     def test_a_callback_takes_all(self) -> None:
         results: list[PollResult] = []

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import venv
 from pathlib import Path
 from typing import NamedTuple
@@ -20,11 +21,17 @@ from typing import NamedTuple
 import pytest
 
 import fasthio
-from fasthio import grammar
+from fasthio import connecting, grammar
 from fasthio.targetfile import load_targets
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench import ratios
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
+#: What is tested: the sources, or what a wheel has installed.
+PACKAGE = Path(fasthio.__file__).parent
 #: Seconds that the code of one page, or an example, may take.
 TIME = 60
 #: Pages that are made by a command out of what other tests hold.
@@ -110,7 +117,7 @@ def run(program: Path, folder: Path, *arguments: str) -> str:
     """Run a program in a process of its own; what it writes, once it has ended well."""
     environment = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), *filter(None, sys.path)]),
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         "PYTHONIOENCODING": "utf-8",
     }
     done = subprocess.run(
@@ -152,13 +159,13 @@ def test_blocks_are_of_a_kind_that_is_run(page: Path) -> None:
 
 #: Commands that change what the tests run in, or need other hosts: known, and not run here.
 KNOWN = re.compile(
-    r"pip install (--?[\w-]+ )*(\.|'?fasthio(\[[\w,]+\])?'?( \S+)?|\S+\.whl)$"
+    r"pip install (--?[\w-]+ )*('?\.(\[[\w,]+\]')?|'?fasthio(\[[\w,]+\])?'?( \S+)?|\S+\.whl)$"
     r"|FASTHIO_BUILD=\w+ pip install \.$|pipx run [\w .-]+$|nox( \S+)*$|\.ci/run$"
     r"|python -m build( \S+)*$|python -m pip (install|wheel) [\w .=<>\[\]'-]+$"
     r"|python -m bench\.\w+( \S+)*$|git clone \S+( \S+)?$|cd \w+$"
 )
-#: Seconds after which what goes on until it is interrupted is interrupted.
-WHILE = 3.0
+#: Seconds after its first line at which what has no end of its own is interrupted.
+WHILE = 1.0
 
 
 class Terminal:
@@ -180,7 +187,7 @@ class Terminal:
         self.environment = {
             **os.environ,
             "PATH": os.pathsep.join([str(programs), os.environ.get("PATH", "")]),
-            "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), *filter(None, sys.path)]),
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         }
         self.jobs: list[subprocess.Popen[str]] = []
 
@@ -204,7 +211,7 @@ class Terminal:
         endless = line.startswith("fasthio watch") or (
             line.startswith("fasthio poll") and not re.search(r"--(count|duration) ", line)
         )
-        return self.wait(line, WHILE if endless and "--count" not in line else None)
+        return self.wait(line, endless and "--count" not in line)
 
     def make(self, line: str) -> None:
         """See that make knows its goal."""
@@ -235,20 +242,24 @@ class Terminal:
         assert job.stdout is not None
         assert job.stdout.readline(), job.communicate(timeout=TIME)[1]
 
-    def wait(self, line: str, seconds: float | None) -> str:
-        """Run one line to its end, or until it is interrupted."""
+    def wait(self, line: str, endless: bool) -> str:
+        """Run one line to its end, or interrupt it once it is seen to work."""
         process = self.open(line)
-        timer = threading.Timer(seconds or TIME, process.send_signal, [signal.SIGINT])
-        timer.start()
+        alarm = threading.Timer(TIME, process.kill)
+        alarm.start()
         try:
+            first = ""
+            if endless:
+                assert process.stdout is not None
+                first = process.stdout.readline()
+                time.sleep(WHILE)
+                process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=TIME)
-        except BaseException:
-            process.kill()
-            raise
         finally:
-            timer.cancel()
-        assert process.returncode == 0, f"{line}: {process.returncode}\n{err}{out}"
-        return out + err
+            alarm.cancel()
+            process.kill()
+        assert process.returncode == 0, f"{line}: {process.returncode}\n{err}{first}{out}"
+        return first + out + err
 
     def close(self) -> None:
         """End what still runs."""
@@ -352,7 +363,9 @@ def test_named_files_exist(page: Path) -> None:
     for name in re.findall(r"`((?:src|tests|docs|bench|fuzz|examples|tools)/[\w./-]*\w/?)`", text):
         if name.startswith("bench/RESULTS"):
             continue  # made by a run of the benchmarks
-        assert (ROOT / name).exists(), f"{page.name} names {name}"
+        inside = name.removeprefix("src/fasthio/")
+        path = ROOT / name if inside == name else PACKAGE / inside
+        assert path.exists(), f"{page.name} names {name}"
     for link in re.findall(r"\]\(([^)\s]+)\)", text):
         if re.match(r"[a-z]+:|#", link) or link.startswith("_generated/"):
             continue
@@ -363,7 +376,7 @@ def test_every_module_is_on_the_map() -> None:
     """The design names the job of each module."""
     text = (DOCS / "design.md").read_text(encoding="utf-8").partition("## Buffers")[0]
     named = set(re.findall(r"`(\w+)`", text))
-    for path in (ROOT / "src" / "fasthio").glob("*.py"):
+    for path in PACKAGE.glob("*.py"):
         if not path.stem.startswith("__"):
             assert path.stem in named, f"docs/design.md says nothing of {path.name}"
 
@@ -388,7 +401,7 @@ def test_options_of_a_command_are_listed(command: str) -> None:
     """Each option of a command is told of, and none that there is not."""
     done = subprocess.run(
         [sys.executable, "-m", "fasthio", command, "--help"],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), *sys.path])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         capture_output=True,
         text=True,
         timeout=TIME,
@@ -412,6 +425,13 @@ def test_targets_file_is_read(tmp_path: Path) -> None:
     assert [spec.every for spec in specs] == [10.0, 60.0]
 
 
+def test_advisories_of_the_corpus_are_told_of() -> None:
+    page = (DOCS / "security.md").read_text(encoding="utf-8")
+    for path in (TESTS / "corpus").glob("*.md"):
+        for number in re.findall(r"CVE-\d{4}-\d+", path.read_text(encoding="utf-8")):
+            assert number in page, f"{path.name} names {number}"
+
+
 def test_named_codes_exist() -> None:
     """A page that says `code == "..."` or `error.code` in a table means one that there is."""
     known = set(grammar.ERRORS) | set(grammar.EXCHANGE_ERRORS)
@@ -420,6 +440,41 @@ def test_named_codes_exist() -> None:
         for code in re.findall(r"`([a-z]+(?:-[a-z]+)+)`", page.read_text(encoding="utf-8")):
             if code.partition("-")[0] in prefixes and code not in grammar.STATES:
                 assert code in known, f"{page.name} names {code}"
+
+
+def test_plot_of_the_readme_is_that_of_the_results() -> None:
+    """What `python -m bench.ratios` draws, and `make bench` by itself."""
+    results = json.loads((ROOT / "bench" / "results.json").read_text(encoding="utf-8"))
+    drawn = (ROOT / "bench" / "plots" / "ratios.svg").read_text(encoding="utf-8")
+    assert drawn == ratios.picture(results), "draw it again: python -m bench.ratios"
+
+
+def test_pictures_hold_nothing_from_elsewhere() -> None:
+    for picture in (DOCS / "pictures").glob("*.svg"):
+        text = picture.read_text(encoding="utf-8")
+        assert set(re.findall(r"https?://[^\s\"')<]+", text)) <= {
+            "http://www.w3.org/2000/svg",
+            *re.findall(r"http://127\.0\.0\.1:\d+[^\s\"')<]*", text),
+            "https://www.textualize.io",
+        }
+
+
+#: Units of the numbers that pages give, in octets, seconds or times.
+UNITS = {"MiB": 1 << 20, "KiB": 1 << 10, "s": 1, "": 1}
+
+
+def test_numbers_are_those_of_the_code() -> None:
+    """`Client.Bound` (8 MiB) and its like."""
+    found = set()
+    for page in [*PAGES, DOCS / "differences.md"]:
+        for kind, name, number, unit in re.findall(
+            r"`(Client|Connector)\.([A-Z]\w+)`(?: octets)? \((\d+)(?: (\w+))?[,)]",
+            page.read_text(encoding="utf-8"),
+        ):
+            owner = {"Client": fasthio.Client, "Connector": connecting.Connector}[kind]
+            assert getattr(owner, name) == int(number) * UNITS[unit], f"{page.name}: {name}"
+            found.add(name)
+    assert found >= {"Bound", "Stride", "Resends", "RetryCap"}
 
 
 # made of the grammar -----------------------------------------------------------
@@ -434,7 +489,7 @@ def made() -> dict[str, str]:
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), *sys.path])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         capture_output=True,
         text=True,
         timeout=TIME,

@@ -10,7 +10,9 @@ from typing import NamedTuple
 
 import pytest
 
-SOURCE = Path(__file__).parent.parent / "src" / "fasthio"
+import fasthio
+
+SOURCE = Path(fasthio.__file__).parent
 
 #: Words of which one has to be in the text of an argument of that name.
 UNITS = {

@@ -21,6 +21,8 @@ from fasthio.pollview import (
     Timeline,
     Totals,
     make_view,
+    short_ms,
+    shorten,
     sparkline,
 )
 from fasthio.results import Latency, PollResult
@@ -118,6 +120,11 @@ def test_lines() -> None:
     ]
 
 
+def test_what_was_cancelled_is_no_failure() -> None:
+    result = make("cancelled", 0.1, reason="removed")
+    assert pollview.describe(result) == pollview.brief(result) == "CANCELLED removed"
+
+
 def test_what_a_server_sends_cannot_play_with_the_terminal() -> None:
     result = make("ok", 0.1, status=200, phrase="\x1b[2J\x9b1m\r\n", octets=1)
     assert "\x1b" not in pollview.describe(result)
@@ -181,14 +188,14 @@ def test_table(monkeypatch: pytest.MonkeyPatch) -> None:
     view.close()
     text = plain(stream)
     assert URL in text
-    assert "2.00 ms" in text
+    assert " 2 ms" in text
     assert "█!" in text
     assert "FAILED" in text
     assert "targets.toml, line 3" in text
 
 
 def test_table_shows_the_failing_and_the_slow_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LINES", "14")
+    monkeypatch.setenv("LINES", "15")
     monkeypatch.setenv("COLUMNS", "120")
     stream = Terminal()
     totals = Totals()
@@ -201,18 +208,85 @@ def test_table_shows_the_failing_and_the_slow_first(monkeypatch: pytest.MonkeyPa
     view.close()
     text = plain(stream)
     shown = re.findall(r"target-\w+", text[text.rindex("target ") :])
-    assert shown == ["target-bad", "target-19", "target-18", "target-17"]
-    assert "17 more that are faster" in text
+    assert shown == ["target-bad", "target-19", "target-18"]
+    assert "18 more that are faster" in text
 
 
 def test_progress() -> None:
     totals = Totals()
     for result in (GOOD, SKIPPED):
         totals.add(result)
-    bar = Table(Terminal(), totals, count=10).bar()
-    assert (bar.completed, bar.total) == (4, 10)
-    assert Table(Terminal(), totals, duration=60.0).bar().total == 60.0
-    assert Table(Terminal(), totals).bar() is None
+    table = Table(Terminal(), totals, count=10)
+    assert table.progress() == (0.4, "4/10")
+    bar = str(table.bar(60))
+    assert len(bar) == 60
+    assert bar.endswith("  40%  4/10")
+    assert bar.count("\N{BOX DRAWINGS HEAVY HORIZONTAL}") == 19
+    share, words = Table(Terminal(), totals, duration=60.0).progress() or (9.0, "")
+    assert 0.0 <= share < 0.5
+    assert words.endswith("/60 s")
+    assert Table(Terminal(), totals).bar(80) is None
+
+
+@pytest.mark.parametrize(
+    ("columns", "titles"),
+    [
+        (200, ["target", "polls", "failed", "p50", "p95", "latest", "last"]),
+        (80, ["target", "failed", "p50", "p95", "latest", "last"]),
+        (60, ["target", "failed", "p95", "last"]),
+        (40, ["target", "last"]),
+    ],
+)
+def test_as_much_as_fits_is_shown(
+    monkeypatch: pytest.MonkeyPatch, columns: int, titles: list[str]
+) -> None:
+    """Lines are never longer than the terminal, and targets can be told apart."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("LINES", "24")
+    stream = Terminal()
+    totals = Totals()
+    long = "a" * 150
+    for path in ("one", "two", "three", f"{long}/four", f"{long}/five"):
+        target = Target(TargetSpec(f"http://127.0.0.1:12345/{path}"))
+        for number in range(20):
+            totals.add(make("ok", 0.001 * number, target, status=200))
+    view = Table(stream, totals, count=200)
+    view.close()
+    lines = [line.rstrip() for line in plain(stream).splitlines()]
+    assert max(map(len, lines)) <= columns
+    head = next(line for line in lines if "target " in line)
+    assert head.split() == titles
+    rows = lines[len(lines) - lines[::-1].index(head) :]  # of the last frame
+    for path in ("/one", "/two", "/three", "/four", "/five"):
+        assert sum(f"{path} " in row for row in rows) == 1
+    assert any("100/200" in line for line in lines)
+    assert columns < 80 or any("targets of http://127.0.0.1:12345" in line for line in lines)
+
+
+def test_shorten() -> None:
+    assert shorten("abcdefghij", 10) == "abcdefghij"
+    assert shorten("abcdefghijk", 10) == "abc\N{HORIZONTAL ELLIPSIS}fghijk"
+    assert len(shorten("x" * 99, 8)) == 8
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "-"),
+        (0.0, "0 us"),
+        (0.0000123, "12 us"),
+        (0.000123, "0.12 ms"),
+        (0.00123, "1.23 ms"),
+        (0.0456, "45.6 ms"),
+        (0.09951, "100 ms"),
+        (0.25196, "252 ms"),
+        (0.9996, "1.0 s"),
+        (59.96, "60.0 s"),
+        (3600.0, "3,600 s"),
+    ],
+)
+def test_short_ms(seconds: float | None, text: str) -> None:
+    assert short_ms(seconds) == text
 
 
 def test_plain_lines_where_there_is_no_terminal() -> None:

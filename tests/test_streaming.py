@@ -762,15 +762,11 @@ def test_d69_end_without_reconnectable(framing: str) -> None:
     ],
 )
 @pytest.mark.parametrize("reconnectable", [False, True])
-def test_d69_end_that_is_an_error(
-    octets: bytes, how: str, code: str, reconnectable: bool
-) -> None:
+def test_d69_end_that_is_an_error(octets: bytes, how: str, code: str, reconnectable: bool) -> None:
     """Limits and malformed chunks end any stream, drops those that may not go on."""
     script = [Request(), octets, Wait(2), how]
     with Server(script, [Request(), SILENT]) as server, Loop(server) as loop:
-        client = loop.client(
-            Client, server, reconnectable=reconnectable, limits=Limits(event=50)
-        )
+        client = loop.client(Client, server, reconnectable=reconnectable, limits=Limits(event=50))
         client.request()
         living = reconnectable and how != SILENT
         if living:

@@ -18,7 +18,7 @@ from unittest import mock
 ROOT = Path(__file__).resolve().parent.parent
 POLL = ROOT / "docs" / "pictures" / "poll.svg"
 #: Columns of the terminal, and seconds into the demo at which the picture is taken.
-COLUMNS, MOMENT = 112, 4.0
+COLUMNS, MOMENT = 100, 4.0
 
 
 class Terminal(io.StringIO):

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import places
 import tally
 from hio.base import doing
 from keri.app import agenting, forwarding, habbing, indirecting, oobiing
@@ -82,8 +83,9 @@ def receipted(hby: habbing.Habery, hab: habbing.Hab) -> int:
     return len(got[0])
 
 
-def main(witnesses: list[tuple[str, str]]) -> dict[str, Any]:
+def main(witnesses: list[tuple[str, str]], folder: str) -> dict[str, Any]:
     """Do all of it; returns what was done."""
+    places.keep_in(folder)
     prefixes = [prefix for prefix, _ in witnesses]
     introductions = [f"{url}/oobi/{prefix}/controller" for prefix, url in witnesses]
     with (
@@ -126,4 +128,4 @@ def main(witnesses: list[tuple[str, str]]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps({"done": main(json.loads(sys.argv[1])), **tally.report()}))
+    print(json.dumps({"done": main(json.loads(sys.argv[1]), sys.argv[2]), **tally.report()}))

@@ -17,6 +17,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import venv
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,38 +59,45 @@ def pth_of(python: Path) -> Path:
 
 
 @contextlib.contextmanager
-def witnesses(python: Path, environment: dict[str, str], found: dict[str, Any]) -> Iterator[str]:
+def witnesses(
+    python: Path, environment: dict[str, str], folder: str, found: dict[str, Any]
+) -> Iterator[str]:
     """Run the witnesses; gives where they are, and fills `found` when they have ended."""
-    with tempfile.TemporaryDirectory() as folder:
-        process = subprocess.Popen(
-            [python, HERE / "witnesses.py", folder],
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdout is not None
-        try:
-            for line in process.stdout:  # keripy prints lines of its own
-                if line.startswith("[["):
-                    break
-            else:
-                raise RuntimeError("the witnesses did not start")
-            yield line
-            output, _ = process.communicate(timeout=60)
-            found.update(json.loads(output.splitlines()[-1]))
-        finally:
-            process.kill()
-            process.wait()
+    process = subprocess.Popen(
+        [python, HERE / "witnesses.py", folder],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    alarm = threading.Timer(TIME, process.kill)
+    alarm.start()
+    try:
+        for line in process.stdout:  # keripy prints lines of its own
+            if line.startswith("[["):
+                break
+        else:
+            raise RuntimeError("the witnesses did not start")
+        yield line
+        output, _ = process.communicate(timeout=60)
+        found.update(json.loads(output.splitlines()[-1]))
+    finally:
+        alarm.cancel()
+        process.kill()
+        process.wait()
 
 
 def run(python: Path, engine: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
     """Run the program once; returns what the controller and the witnesses tell."""
     environment = {**os.environ, "FASTHIO_ENGINE": engine or "auto"}
     at_witnesses: dict[str, Any] = {}
-    with witnesses(python, environment, at_witnesses) as where:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        witnesses(python, environment, folder, at_witnesses) as where,
+    ):
         done = subprocess.run(
-            [python, HERE / "controller.py", where],
+            [python, HERE / "controller.py", where, folder],
             env=environment,
             stdout=subprocess.PIPE,
             text=True,

@@ -12,12 +12,12 @@ import threading
 from collections import Counter
 from typing import Any
 
+import places
 import tally
 from hio.base import doing
 from hio.core import http, tcp
 from keri import kering
 from keri.app import habbing, indirecting
-from keri.db import dbing
 from keri.help import helping
 
 NAMES = ("wan", "wil", "wes")
@@ -52,7 +52,7 @@ def introduce(hab: Any, url: str) -> None:
 
 def main(folder: str) -> None:
     """Serve until standard input ends."""
-    dbing.LMDBer.HeadDirPath = folder  # for the one database that keripy does not make temporary
+    places.keep_in(folder)
     indirecting.createHttpServer = loopback_server
     doers, witnesses = [], []
     for name in NAMES:

@@ -244,13 +244,15 @@ class EventParser:
     def reset(self) -> None:
         """Begin a new stream: an unfinished event is dropped; `leid` and `retry` stay."""
 
-def receive(fd: int, buffer: bytearray, size: int) -> int:
+def receive(fd: int, buffer: bytearray, size: int, ahead: int = 0) -> int:
     """Append what a nonblocking socket has received, `size` octets at most.
 
     Args:
         fd: file descriptor of the socket.
         buffer: where the octets are appended.
         size: most octets to take in this call.
+        ahead: octets that are to come into the buffer, this call's among them, where
+            they are many: the C engine makes room ahead for them, step by step.
     Returns:
         Octets appended, 0 once the peer has closed its side, or minus the errno.
     Raises:

@@ -50,7 +50,8 @@ class Admission(Generic[T]):
         self.inside = 0
         self.queued = 0
         self._doubtful = 0  # suspects that are in
-        self._held: dict[Hashable, int] = {}  # places that each origin holds
+        # places that each origin holds, where those are bounded
+        self._held: dict[Hashable, int] = {}
         # items wait in two rooms, the sound and the suspect, each with a line per origin
         self._rooms: tuple[_Room[T], _Room[T]] = (_Room(), _Room())
 
@@ -97,7 +98,8 @@ class Admission(Generic[T]):
                 item, origin = found
                 self.queued -= 1
                 self.inside += 1
-                self._held[origin] = self._held.get(origin, 0) + 1
+                if self.each is not None:
+                    self._held[origin] = self._held.get(origin, 0) + 1
                 self._doubtful += suspect
                 return item
         return None
@@ -114,16 +116,16 @@ class Admission(Generic[T]):
         """
         if self.queued or self.inside >= self.places:
             return False
-        held = self._held
-        mine = held.get(origin, 0)
-        if self.each is not None and mine >= self.each:
+        if suspect and self._doubtful >= self.suspects:
             return False
-        if suspect:
-            if self._doubtful >= self.suspects:
+        if self.each is not None:
+            held = self._held.get(origin, 0)
+            if held >= self.each:
                 return False
+            self._held[origin] = held + 1
+        if suspect:
             self._doubtful += 1
         self.inside += 1
-        held[origin] = mine + 1
         return True
 
     def leave(self, origin: Hashable, suspect: bool = False) -> None:
@@ -135,14 +137,15 @@ class Admission(Generic[T]):
         """
         self.inside -= 1
         self._doubtful -= suspect
+        if self.each is None:
+            return
         held = self._held[origin] - 1
         if held:
             self._held[origin] = held
         else:
             del self._held[origin]
-        if self.each is not None:
-            for room in self._rooms:
-                room.free(origin)
+        for room in self._rooms:
+            room.free(origin)
 
     def why(self, origin: Hashable) -> str:
         """Tell what an item of this origin waits for: "connections" or "concurrency"."""

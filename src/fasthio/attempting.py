@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING, Any, Final
 
 from .dispatching import Dispatcher
@@ -9,8 +10,9 @@ from .errors import exchange_error
 from .exchanging import IDEMPOTENT
 from .judging import judge, may_retry, may_retry_status
 from .lines import Line, key_of, make_client, poll_limits
-from .results import Latency, PollResult
+from .results import PollResult
 from .scheduling import FOREVER
+from .shortcut import Shortcut
 from .waiting import READ
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ __all__ = ["Attempter"]
 BATCH: Final = 64
 #: Codes of errors that a kept connection fails with when the server had closed it.
 STALE: Final = frozenset(("closed", "reset", "closed-before-start"))
+#: What the system gives where a socket is not ready after all.
+NOT_NOW: Final = frozenset((errno.EAGAIN, errno.EWOULDBLOCK, errno.EINTR))
 #: Seconds to the first retry within a poll, and at most to a further one.
 RETRY_FIRST: Final = 0.1
 RETRY_MOST: Final = 2.0
@@ -42,6 +46,7 @@ class Attempter(Dispatcher):
     _budget: float
     _shared: bool
     _waker: Waker | None
+    _shortcuts: dict[int, Shortcut]  # by octets that a body may have
 
     # sockets
 
@@ -63,7 +68,11 @@ class Attempter(Dispatcher):
                     # closed by the server, or octets that nobody asked for (RFC 9112 6.3)
                     self._lines.hang_up(line)
                 else:
-                    self._serve(line, line.flight, now)
+                    flight = line.flight
+                    if flight.short:
+                        self._arrived(line, flight, now)
+                    else:
+                        self._serve(line, flight, now)
                     # what is to go on at once does so while the caches are warm with it
                     if self._next_due <= tyme and not self._stopping and self._room():
                         self._take_dues(tyme)
@@ -84,6 +93,33 @@ class Attempter(Dispatcher):
         for line in again:
             if line.flight is not None:
                 self._serve(line, line.flight, self._clock())
+
+    def _arrived(self, line: Line, flight: Flight, now: float) -> None:
+        """Take what has come for a poll that goes without a client.
+
+        Args:
+            line: its socket is ready.
+            flight: the poll it carries.
+            now: clock at which its socket was ready.
+        """
+        target = flight.target
+        shortcut = line.shortcut
+        if shortcut.receive(line.fd, target.spec.method):
+            flight.first = now
+            line.flight = flight.line = None
+            self._lines.keep(line)
+            parser = shortcut.parser
+            status = parser.status
+            assert status is not None
+            self._whole(
+                flight, status, parser.reason or "", parser.headers, parser.body,
+                self._clock(), direct=True,
+            )  # fmt: skip
+        elif -shortcut.count not in NOT_NOW:
+            flight.short = False
+            line.take_over(target, len(target._octets or b""), shortcut.rx, shortcut.count)
+            flight.answering = True
+            self._serve(line, flight, now)
 
     def _serve(self, line: Line, flight: Flight, now: float) -> None:
         """Let the client of a line do what there is to do.
@@ -130,7 +166,6 @@ class Attempter(Dispatcher):
         flight.retry_at = flight.connect_by = FOREVER
         flight.connected = flight.first = None
         flight.answering = False
-        clock = self._clock()
         line = self._lines.take(target)
         try:
             if line is None:
@@ -142,29 +177,54 @@ class Attempter(Dispatcher):
         except OSError as error:  # the system has no socket left
             if line is not None:
                 self._lines.discard(line)
-            self._failed(flight, getattr(error, "code", "") or "socket", str(error), clock)
+            code = getattr(error, "code", "") or "socket"
+            self._failed(flight, code, str(error), self._clock())
             return
         if not self._shared:
             target._line = line
         line.flight = flight
         flight.line = line
+        flight.short = line.short and target._short
         wake = flight.deadline
         if flight.fresh and target.spec.connect_timeout is not None:
             flight.connect_by = now + target.spec.connect_timeout
             wake = min(wake, flight.connect_by)
         if target._timer is None or target._timer[0] > wake:
             self._arm(target, wake)
-        line.send(target)
-        self._serve(line, flight, clock)
+        if flight.short:
+            self._send(line, flight)
+        else:
+            line.send(target)
+            self._serve(line, flight, self._clock())
+
+    def _send(self, line: Line, flight: Flight) -> None:
+        """Send a poll's request without a client; what does not go at once is the client's."""
+        target = flight.target
+        try:
+            octets = line.octets(target)
+        except ValueError:  # a condition that cannot be sent: the client says so
+            flight.short = False
+            line.send(target)
+            self._serve(line, flight, self._clock())
+            return
+        sent = line.shortcut.send(line.fd, octets)
+        if sent != len(octets):
+            flight.short = False
+            line.take_over(target, max(0, sent), line.shortcut.rx, 1)
+            self._serve(line, flight, self._clock())
 
     def _make_line(self, target: Target, now: float) -> Line:
         """Make a line for a target, not opened yet; OSError where that cannot be."""
         addresses = self._addresses(target, now)
         if not addresses:
             raise OSError("the address of the host is not known any more")
-        limits = poll_limits(self._limits, target.spec.max_body)
+        most = target.spec.max_body
+        shortcut = self._shortcuts.get(most)
+        if shortcut is None:
+            shortcut = self._shortcuts[most] = Shortcut(poll_limits(self._limits, most))
+        limits = shortcut.parser.limits
         client = make_client(target.origin, addresses, limits, self._now, self._context, self._find)
-        return Line(client, key_of(target))
+        return Line(client, key_of(target), shortcut)
 
     def _find(self, host: str, port: int) -> tuple[Address, ...]:
         """Find the addresses of where a redirect leads, without waiting for them."""
@@ -205,7 +265,6 @@ class Attempter(Dispatcher):
             return
         if flight.first is None:
             flight.first = now
-        spec = flight.target.spec
         redirects = len(response["redirects"]) if "redirects" in response else 0
         events: tuple[Any, ...] = ()
         if client.events:
@@ -221,16 +280,14 @@ class Attempter(Dispatcher):
                 self._lines.keep(line)
             else:
                 self._lines.hang_up(line)  # its client is opened again for the next poll
-        if (
-            spec.retries
-            and may_retry_status(spec, flight.attempts, response)
-            and self._again(flight)
-        ):
-            return
+            line.settle()
+        status, phrase = response["status"], response["reason"] or ""
+        headers, body = response["headers"], response["body"]
         if not errored:
-            self._finish(
-                flight, "ok", clock=clock, response=response, events=events, redirects=redirects
-            )
+            self._whole(flight, status, phrase, headers, body, clock, events, redirects)
+            return
+        spec = flight.target.spec
+        if may_retry_status(spec, flight.attempts, status, headers) and self._again(flight):
             return
         error = response["error"]
         code = getattr(error, "code", "") or "malformed"
@@ -238,16 +295,51 @@ class Attempter(Dispatcher):
             return
         if may_retry(spec, flight.attempts, code) and self._again(flight):
             return
-        self._finish(
-            flight,
-            "error",
-            code,
-            clock=clock,
-            error=str(error),
-            response=response,
-            events=events,
-            redirects=redirects,
-        )
+        result = self._result(flight, "error", clock)
+        result.reason = code
+        result.error = str(error)
+        result.status = status
+        result.phrase = phrase
+        result.headers = headers
+        result.body = body
+        result.octets = len(body)
+        result.events = events
+        result.redirects = redirects
+        self._conclude(flight, result)
+
+    def _whole(
+        self,
+        flight: Flight,
+        status: int,
+        phrase: str,
+        headers: Any,
+        body: bytearray,
+        clock: float,
+        events: tuple[Any, ...] = (),
+        redirects: int = 0,
+        direct: bool = False,
+    ) -> None:
+        """End a poll with a whole response, unless its status lets it be tried again."""
+        target = flight.target
+        spec = target.spec
+        if (
+            spec.retries
+            and may_retry_status(spec, flight.attempts, status, headers)
+            and self._again(flight)
+        ):
+            return
+        result = self._result(flight, "ok", clock)
+        result.status = status
+        result.phrase = phrase
+        result.headers = headers
+        result.body = body
+        result.octets = len(body)
+        if events:
+            result.events = events
+        result.redirects = redirects
+        if status >= 300 or spec.expect is not None or spec.conditional:
+            judge(target, result)
+        self._conclude(flight, result, direct)
 
     def _looked_up(self, flight: Flight) -> bool:
         """Let a poll go on whose redirect leads to a name that is being looked up."""
@@ -317,49 +409,48 @@ class Attempter(Dispatcher):
         self,
         flight: Flight,
         outcome: str,
-        reason: str = "",
+        reason: str,
         *,
         clock: float,
         error: str = "",
-        response: dict[str, Any] | None = None,
-        events: tuple[Any, ...] = (),
-        redirects: int = 0,
         octets: int = 0,
     ) -> None:
-        """End a poll with its result; what comes after it is scheduled."""
-        target = flight.target
-        began = flight.began
-        connected, first = flight.connected, flight.first
-        result = PollResult(
-            target, outcome, due=flight.due, number=flight.number, started=flight.started
-        )
+        """End a poll that got no whole response."""
+        result = self._result(flight, outcome, clock)
         result.reason = reason
         result.error = error
-        result.attempts = flight.attempts
-        result.latency = Latency(
-            None if connected is None else connected - began,
-            None if first is None else first - began,
-            clock - began,
-        )
-        result.events = events
-        result.redirects = redirects
         result.octets = octets
-        if response is not None:
-            if outcome == "ok":
-                judge(target, result, response)
-            else:
-                result.status = response["status"]
-                result.phrase = response["reason"] or ""
-                result.headers = response["headers"]
-                result.body = response["body"]
-                result.octets = len(result.body)
-        target._flight = None
+        self._conclude(flight, result)
+
+    def _result(self, flight: Flight, outcome: str, clock: float) -> PollResult:
+        """Make the result of a poll, still without a response."""
+        began = flight.began
+        result = PollResult(
+            flight.target, outcome, due=flight.due, number=flight.number, started=flight.started
+        )
+        result.attempts = flight.attempts
+        if flight.connected is not None:
+            result._connect = flight.connected - began
+        if flight.first is not None:
+            result._first = flight.first - began
+        result._total = clock - began
+        return result
+
+    def _conclude(self, flight: Flight, result: PollResult, direct: bool = False) -> None:
+        """Put out a result, and schedule what comes after it.
+
+        Args:
+            flight: the poll that has ended.
+            result: its result.
+            direct: True where the next poll may begin before this returns.
+        """
+        flight.target._flight = None
         self._flying -= 1
         if flight.admitted:
-            self._admission.leave(target.origin, flight.suspect)
+            self._admission.leave(flight.target.origin, flight.suspect)
         if self._owed or self.stalled or self._admission.queued:
             self._stirred = True
         self.results.append(result)
         self.counts[result.outcome] += 1
         self._came += 1
-        self._pursue(flight, result)
+        self._pursue(flight, result, direct)

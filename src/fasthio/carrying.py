@@ -40,11 +40,32 @@ _CONNECTION: Final = istr("Connection")
 _BULK: Final = 65_536
 
 
+def _blind(fd: int) -> int:
+    """Stand in for a look where an engine has none: there may be something."""
+    return 1
+
+
+_look = _blind if _peek is None else _peek
+
+
 class Carrier(Linker):
     """Carry exchanges over the connections of a client."""
 
     #: Most octets one `service` takes in.
     Bound: int = 8_388_608
+
+    _Often = (
+        "_decode",
+        "_exchange",
+        "_following",
+        "_foreign_id",
+        "_home",
+        "_idle",
+        "_leftover",
+        "_sink",
+        "_timeouts",
+        "Bound",
+    )
 
     requests: deque[dict[str, Any]]
     responses: deque[dict[str, Any]]
@@ -72,15 +93,15 @@ class Carrier(Linker):
         if exchange is None and not self.requests:
             # 99 in 100 services find nothing to do: see that as cheaply as can be
             fd = getattr(connector, "_idle_fd", -1)
+            kind = type(self)
             if (
                 fd >= 0
                 and connector.cs is self._link
                 and self._over is None
                 and not (self.waited or connector.txbs or connector.rxbs)
-                and _peek is not None
-                and type(self).serviceRequests is Carrier.serviceRequests
-                and type(self).serviceResponse is Carrier.serviceResponse
-                and _peek(fd) == _NOTHING
+                and kind.serviceRequests is _requests_served
+                and kind.serviceResponse is _response_served
+                and _look(fd) == _NOTHING
             ):
                 return
         try:
@@ -138,7 +159,7 @@ class Carrier(Linker):
             # a look before a connection is used again: has the server closed it,
             # or said something nobody asked for (RFC 9112 6.3, 9.3.1)?
             fd = getattr(connector, "_idle_fd", -1)
-            if fd < 0 or _peek is None or _peek(fd) != _NOTHING:
+            if fd < 0 or _look(fd) != _NOTHING:
                 connector.serviceReceives()
             if connector.rxbs and self._over != "tunnel":
                 self._unsolicited()
@@ -166,7 +187,7 @@ class Carrier(Linker):
         left = self.Bound
         while True:
             if exchange.bulky and self._may_receive_bulk(connector, respondent):
-                more = self._receive_bulk(connector, respondent.engine, left)
+                more = self._receive_bulk(connector, respondent.engine, left, exchange.pouring)
             else:
                 before = len(rxbs)
                 connector.serviceReceives()
@@ -211,11 +232,12 @@ class Carrier(Linker):
             and connector.direct
         )
 
-    def _receive_bulk(self, connector: Any, engine: Any, left: int) -> int:
-        """Receive straight into the body; give how much came."""
+    @staticmethod
+    def _receive_bulk(connector: Any, engine: Any, left: int, pouring: bool) -> int:
+        """Receive straight into the body, which stays empty if `pouring`; give how much came."""
         wanted = engine.wanted
         size = min(wanted if wanted > 0 else connector.Stride, connector.Stride, left)
-        count: int = connector.receive_into(engine.body, size)
+        count: int = connector.receive_into(engine.body, size, 0 if pouring else max(wanted, 0))
         if count:
             engine.received(count)
         return count
@@ -317,7 +339,9 @@ class Carrier(Linker):
         exchange.octets = octets
         method = exchange.method = requester.method
         cs = connector.cs
-        if self._over is None and connector.connected and not connector.cutoff:
+        if self._over is None and (
+            getattr(connector, "_fd", -1) >= 0 or (connector.connected and not connector.cutoff)
+        ):
             if cs is not self._link:
                 self._established()
             exchange.link = cs
@@ -328,7 +352,11 @@ class Carrier(Linker):
         connector.tx(octets)
         respondent = self.respondent
         respondent.reinit(method=method)
-        if respondent.ended and respondent.parser and not (respondent.msg or respondent.closed):
+        if (
+            respondent.ended
+            and not (respondent.msg or respondent.closed)
+            and (isinstance(respondent, Respondent) or respondent.parser)
+        ):
             respondent.parse()  # it begins: programs that wait for `ended` mean this response
 
     # responses
@@ -519,3 +547,8 @@ class Carrier(Linker):
         drain = self._exchange.drain if self._exchange is not None else None
         body: bytearray = self.respondent.body if drain is None else drain.body
         return body
+
+
+# what `service` leaves out where there is nothing to do, unless a program has its own
+_requests_served = Carrier.serviceRequests
+_response_served = Carrier.serviceResponse

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import deque, namedtuple
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from hio import help
@@ -30,7 +29,7 @@ from .requesting import Requester
 from .resolving import resolve
 from .responding import Respondent
 from .streaming import check_idle
-from .urls import normalize_host_port, split_path
+from .urls import settle_place, split_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
@@ -236,7 +235,7 @@ class Client(Carrier):
             if name:
                 connector.name = name
         else:
-            host, number = _place(
+            host, number = settle_place(
                 parts.hostname or hostname, parts.port or port, 443 if secured else 80
             )
             connector = (ConnectorTls if secured else Connector)(
@@ -476,17 +475,6 @@ class Client(Carrier):
             self.service()
             yield b""
         return self.respond()
-
-
-#: Programs make many clients for few places.
-_known_place = lru_cache(maxsize=512, typed=True)(normalize_host_port)
-
-
-def _place(hostname: Any, port: Any, default: int) -> tuple[str, int]:
-    """Settle host and port; see `normalize_host_port`."""
-    if type(hostname) is str and (port is None or type(port) is int):
-        return _known_place(hostname, port, default)
-    return normalize_host_port(hostname, port, default)
 
 
 def _secured(connector: Any) -> bool:

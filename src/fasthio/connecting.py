@@ -209,7 +209,7 @@ class ConnectorTls(Connector, tcp.ClientTls):  # type: ignore[misc]
             self.rxbs += data
             left -= len(data)
 
-    def receive_into(self, body: bytearray, size: int) -> int:
+    def receive_into(self, body: bytearray, size: int, ahead: int = 0) -> int:
         """Receive straight to the end of a body; see `Connector.receive_into`."""
         left = min(size, self.Stride)
         total = 0

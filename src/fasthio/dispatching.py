@@ -36,6 +36,8 @@ logger = logging.getLogger("fasthio.polling")
 
 #: Least results that a backlog must hold.
 BACKLOG_LEAST: Final = 4
+#: Seconds in which stalls are logged once: where results come in bursts there are many.
+SILENCE: Final = 60.0
 #: Part of the backlog below which polls go on once it was full.
 RESUME: Final = 0.75
 
@@ -107,6 +109,7 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
         self._wake = self._next_due = self._next_timer = FOREVER
         self._stirred = False  # something is to be done at once
         self._stall_end = -FOREVER
+        self._next_word = -FOREVER  # clock before which a stall is not logged again
         self._stopping = False
         self._flying = 0
         self._longest = longest
@@ -254,9 +257,14 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
         self.stalled = stalled
         if stalled:
             self.stalls += 1
-            logger.warning(
-                "poller: %d results wait to be taken, no poll is begun", len(self.results)
-            )
+            clock = self._clock()
+            if clock >= self._next_word:
+                self._next_word = clock + SILENCE
+                logger.warning(
+                    "poller: %d results wait to be taken, no poll is begun (%d times so far)",
+                    len(self.results),
+                    self.stalls,
+                )
         else:
             self._stall_end = now
             logger.info("poller: results are being taken, polls go on")
@@ -384,6 +392,9 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
         grid = target._grid
         number = target._next
         due = now
+        # first of all: its result has its place before those of skipped polls
+        self._flying += 1
+        self.begun += 1
         if grid is not None:
             reached = grid.number(now)
             if reached > number:
@@ -406,8 +417,6 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
         flight.started = self._wall()
         flight.began = self._clock()
         flight.deadline = now + target.spec.timeout
-        self._flying += 1
-        self.begun += 1
         return flight
 
     # what was not begun
@@ -480,7 +489,7 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
 
     # what comes after a poll
 
-    def _pursue(self, flight: Flight, result: PollResult) -> None:
+    def _pursue(self, flight: Flight, result: PollResult, direct: bool) -> None:
         """Settle what was due during a poll that has ended, and schedule the next one."""
         target = flight.target
         spec = target.spec
@@ -516,7 +525,11 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
                 self._end(target)
                 return
             target._hold = why
-            self._schedule(target, following, now + max(hold, wait))
+            if direct and not (why or self._opening or self.stalled) and self._next_due > now:
+                target._next = following  # nobody is before it: at once
+                self._fall_due(target, now, now)
+            else:
+                self._schedule(target, following, now + max(hold, wait))
             return
         if hold or wait:
             until = (now if why == "circuit" else grid.tyme(flight.number)) + hold

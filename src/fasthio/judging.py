@@ -21,22 +21,17 @@ UNSENT: Final = frozenset(("refused", "closed", "tls", "socket"))
 LASTING: Final = frozenset(("certificate", "bad-request"))
 
 
-def judge(target: Target, result: PollResult, response: dict[str, Any]) -> None:
-    """Fill a result in from a whole response.
+def judge(target: Target, result: PollResult) -> None:
+    """Compare a whole response with what is expected.
 
     Args:
         target: what was polled; what a conditional poll needs is kept on it.
-        result: with outcome "ok" so far; outcome, reason, error, status, headers,
-            body and octets are set.
-        response: as in `Client.responses`, not errored.
+        result: with outcome "ok" so far, and status, phrase, headers, body and octets of
+            the response; outcome, reason, error, and the body of a 304, are set.
     """
-    status: int = response["status"]
-    result.status = status
-    result.phrase = response["reason"] or ""
-    result.headers = response["headers"]
-    result.body = response["body"]
-    result.octets = len(result.body)
     spec = target.spec
+    status = result.status
+    assert status is not None
     if status < 300 and spec.expect is None and not spec.conditional:
         return  # the usual case
     kept = target.kept
@@ -75,15 +70,19 @@ def _remember(target: Target, result: PollResult) -> None:
     """Keep what the next request needs for its conditions (RFC 9110 13.1)."""
     headers = result.headers
     assert headers is not None
+    before = target.etag, target.modified, target.kept is None
     if result.outcome == "unchanged":
         # RFC 9111 4.3.4: fields of the 304 take the place of those kept
-        target.etag = headers.get("etag", target.etag)
-        target.modified = headers.get("last-modified", target.modified)
+        target.etag = headers.get("etag") or target.etag
+        target.modified = headers.get("last-modified") or target.modified
     elif result.outcome == "ok" and result.status == 200 and not result.redirects:
-        target.etag = headers.get("etag")
-        target.modified = headers.get("last-modified")
+        # an empty one is none (RFC 9110 8.8.3)
+        target.etag = headers.get("etag") or None
+        target.modified = headers.get("last-modified") or None
         some = target.etag is not None or target.modified is not None
         target.kept = result if some else None
+    if before != (target.etag, target.modified, target.kept is None):
+        target._octets = None  # the next request says otherwise
 
 
 def may_retry(spec: TargetSpec, attempts: int, code: str) -> bool:
@@ -102,13 +101,13 @@ def may_retry(spec: TargetSpec, attempts: int, code: str) -> bool:
     return spec.method in IDEMPOTENT or code in UNSENT
 
 
-def may_retry_status(spec: TargetSpec, attempts: int, response: dict[str, Any]) -> bool:
+def may_retry_status(spec: TargetSpec, attempts: int, status: int, headers: Any) -> bool:
     """Tell whether a poll may try again after a whole response."""
     return (
-        response["status"] in TRANSIENT
+        status in TRANSIENT
         and attempts <= spec.retries
         and spec.method in IDEMPOTENT
-        and "retry-after" not in response["headers"]  # it says when
+        and "retry-after" not in headers  # it says when
     )
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from hio.help import Hict
 
 from .clienting import Client
+from .connecting import Connector
+from .engine import ResponseParser
 from .grammar import LIMITS, Limits
 from .responding import Respondent
 from .waiting import READ, WRITE
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from ssl import SSLContext
 
     from .resolving import Address
+    from .shortcut import Shortcut
     from .targets import Origin, Target
     from .waiting import Readiness
 
@@ -55,6 +58,7 @@ class Flight:
         "line",
         "number",
         "retry_at",
+        "short",
         "started",
         "suspect",
         "target",
@@ -78,6 +82,7 @@ class Flight:
         self.again = False  # a kept connection turned out to be closed: sent again
         self.fresh = False  # on a connection of its own making
         self.answering = False  # the request has gone out, its answer is waited for
+        self.short = False  # without the client's knowledge: see `Shortcut`
         # by the wall and by the clock, in seconds
         self.started = 0.0
         self.began = 0.0
@@ -105,12 +110,29 @@ class Line:
         cs: socket that is watched; None for none.
         fd: its descriptor; -1 for none.
         mask: what it is watched for.
+        shortcut: what polls may go through without the client.
+        short: True while they may: an exchange of the client has shown that nothing
+            stands between it and the socket.
     """
 
-    __slots__ = ("_dressed", "_fields", "client", "connector", "cs", "fd", "flight", "key", "mask")
+    __slots__ = (
+        "_dressed",
+        "_fields",
+        "client",
+        "connector",
+        "cs",
+        "fd",
+        "flight",
+        "key",
+        "mask",
+        "short",
+        "shortcut",
+    )
 
-    def __init__(self, client: Client, key: Key) -> None:
+    def __init__(self, client: Client, key: Key, shortcut: Shortcut) -> None:
         self.client = client
+        self.shortcut = shortcut
+        self.short = False
         self.connector = client.connector
         self.key = key
         self.flight: Flight | None = None
@@ -120,8 +142,8 @@ class Line:
         self._dressed: Target | None = None  # target that the requester is set up for
         self._fields: Any = None  # and the fields it is set up with
 
-    def send(self, target: Target) -> None:
-        """Queue the request of a target; `client.service` sends it."""
+    def dress(self, target: Target) -> None:
+        """Set the requester up for the next request of a target."""
         fields = target.spec.headers if target.kept is None else request_fields(target)
         client = self.client
         if self._dressed is not target or self._fields != fields:
@@ -138,11 +160,60 @@ class Line:
             client.respondent.redirectable = spec.redirects
             self._dressed = target
             self._fields = fields
-        client.requests.append({})  # with nothing in it, the requester is sent as it is
+
+    def send(self, target: Target) -> None:
+        """Queue the request of a target; `client.service` sends it."""
+        self.dress(target)
+        self.client.requests.append({})  # with nothing in it, the requester is sent as it is
+
+    def octets(self, target: Target) -> bytes:
+        """Give the next request of a target as it goes out."""
+        octets = target._octets
+        if octets is None:
+            self.dress(target)
+            octets = target._octets = self.client.requester.build()
+        return octets
+
+    def take_over(self, target: Target, sent: int, received: bytearray, count: int) -> None:
+        """Let the client go on with what was begun without it.
+
+        Args:
+            target: whose request it is.
+            sent: octets of the request that have gone out.
+            received: octets of the response that have come; they are moved.
+            count: octets that the last receive gave, 0 for the end of the connection, or
+                minus the errno; 1 where there was none.
+        """
+        self.short = False
+        self.dress(target)
+        client = self.client
+        connector = self.connector
+        client.latest = {}
+        client.transmit()
+        del connector.txbs[:sent]
+        connector.rxbs += received
+        received.clear()
+        if count <= 0:
+            connector._ended(count)
 
     def undress(self) -> None:
         """Forget what the requester is set up for: a redirect has changed it."""
         self._dressed = None
+
+    def settle(self) -> None:
+        """Be done with an exchange of the client; see whether the next one may do without it."""
+        client = self.client
+        connector = self.connector
+        self.short = (
+            type(connector) is Connector
+            and connector.direct  # neither a program's own methods nor another system's
+            and not connector.wl
+            and not connector.rxbs
+            and client._over is None
+        )
+        respondent = client.respondent
+        assert isinstance(respondent, PollRespondent)
+        respondent.shed(self.short)
 
     def wants(self) -> int:
         """Tell what the selector must watch the socket for; 0 for nothing."""
@@ -265,6 +336,7 @@ class Lines:
         line.cs = None
         line.fd = -1
         line.mask = 0
+        line.short = False
 
     def hang_up(self, line: Line) -> None:
         """Close the connection of a line; its client can be opened again."""
@@ -318,6 +390,20 @@ class PollRespondent(Respondent):
     def dictify(self) -> None:
         """Decode nothing."""
         self.data = None
+
+    def shed(self, short: bool) -> None:
+        """Let go of the last response: an idle connection is not to keep its body.
+
+        Args:
+            short: True where the next one is expected past this respondent: then the
+                memory of the last head goes, too.
+        """
+        if short:
+            self.engine = ResponseParser(limits=self.engine.limits, mapping=Hict)
+        else:
+            self.engine.start(self.method)
+        self.headers = self.trails = self.parms = None
+        self.body = bytearray()
 
 
 class PollClient(Client):

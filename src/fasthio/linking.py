@@ -36,6 +36,9 @@ class Linker(Streamer):
     #: (RFC 9110 9.2.2: automatic retries are to be bounded).
     Resends: int = 5
 
+    #: Attributes every exchange looks at.
+    _Often: tuple[str, ...] = ()
+
     requests: deque[dict[str, Any]]
     waited: bool
 
@@ -149,6 +152,8 @@ class Linker(Streamer):
         self._link = connector.cs
         self._over = None
         self._persistent = True
+        for name in self._Often:  # found sooner than in the class from now on
+            setattr(self, name, getattr(self, name))
         exchange = self._exchange
         if self._leftover:
             self._leftover = False

@@ -125,6 +125,7 @@ class Poller(Attempter):
         self._budget = budget
         self._limits = limits
         self._context = context
+        self._shortcuts = {}
         self._own_lookup = lookup is None
         self._lookup = lookup
         self._ever = False  # there has been a target

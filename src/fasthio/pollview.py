@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import heapq
 import json
-import shutil
+import re
 import time
 from collections import Counter, deque
-from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TextIO
 
 from .engine import ENGINE
 from .histogram import Histogram
@@ -25,7 +26,13 @@ BARS: Final = "▁▂▃▄▅▆▇█"
 FAILED: Final = "!"
 #: Seconds between two drawings of the table, and lines that are kept free round it.
 REDRAW: Final = 0.25
-FREE_LINES: Final = 10
+FREE_LINES: Final = 12
+#: Columns of a terminal from which on sparklines have their full length.
+WIDE: Final = 110
+#: Blanks between two columns of the table.
+GAP: Final = 2
+
+_ROOT: Final = re.compile(r"https?://[^/?#]+(?=/)")
 
 
 class Tally:
@@ -274,6 +281,8 @@ class Table:
         self.said: deque[str] = deque(maxlen=3)
         self.live = Live(console=Console(file=stream), auto_refresh=False, vertical_overflow="crop")
         self.drawn = 0.0
+        self._rooted = 0  # labels that `_root` was found of
+        self._root = ""
         self.live.start()
 
     def show(self, result: PollResult) -> None:
@@ -300,79 +309,169 @@ class Table:
         from rich.console import Group
         from rich.text import Text
 
-        parts: list[Any] = [Text(self.headline()), self.table()]
-        bar = self.bar()
+        width, _ = self.live.console.size
+        parts: list[Any] = [
+            *(Text(each, no_wrap=True, overflow="ellipsis") for each in self.headlines(width)),
+            Text(),
+            self.table(),
+        ]
+        bar = self.bar(width)
         if bar is not None:
-            parts.append(bar)
+            parts += [Text(), bar]
         parts += [Text(each, style="yellow") for each in self.said]
         return Group(*parts)
 
-    def headline(self) -> str:
-        """Write the state of all in one line."""
+    def headlines(self, width: int) -> list[str]:
+        """Write the state of all in a line, or two where the terminal is narrow.
+
+        Args:
+            width: columns there are.
+        """
         tally = self.totals.all
-        shares = " ".join(
-            f"p{share} {in_ms(tally.latencies.percentile(share / 100))}" for share in (50, 95, 99)
+        shares = "  ".join(
+            f"p{share} {short_ms(tally.latencies.percentile(share / 100))}"
+            for share in (50, 95, 99)
         )
         words = [
             f"{tally.requests:,} polls",
             f"{self.totals.rate():,.0f}/s",
             f"{tally.failed:,} failed",
         ]
+        if tally.skipped:
+            words.append(f"{sum(tally.skipped.values()):,} skipped")
         poller = self.poller
         if poller is not None:
             words.append(f"{poller.flying:,} under way")
             if poller.waiting:
                 words.append(f"{poller.waiting:,} waiting")
             words.append(f"{poller.connections:,} connections")
-            if poller.stalled:
-                words.append("STALLED: results are not taken")
-        return f"{', '.join(words)}   {shares}"
+        lines = [", ".join(words), shares]
+        if poller is not None and poller.stalled:
+            lines.append("STALLED: results are not taken")
+        root = self.root()
+        if root:
+            lines[1] += f"   targets of {printable(root)}"
+        if sum(map(len, lines)) + 3 * (len(lines) - 1) <= width:
+            return ["   ".join(lines)]
+        return lines
+
+    def root(self) -> str:
+        """Give scheme and authority where the labels of all targets are URLs that share them."""
+        each = self.totals.each
+        if len(each) != self._rooted:
+            self._rooted = len(each)
+            found = {_ROOT.match(label) for label in each} if len(each) > 1 else {None}
+            roots = {match and match[0] for match in found}
+            self._root = (roots.pop() or "") if len(roots) == 1 else ""
+        return self._root
 
     def table(self) -> Any:
-        """Build the table: the failing first, then the slowest."""
+        """Build the table: the failing first, then the slowest; as many columns as fit."""
         from rich import box
         from rich.table import Table as RichTable
         from rich.text import Text
 
-        height = max(3, shutil.get_terminal_size().lines - FREE_LINES)
+        width, height = self.live.console.size
         each = self.totals.each
         shown = heapq.nsmallest(
-            height,
+            max(3, height - FREE_LINES),
             each.values(),
             key=lambda tally: (not tally.failing, -tally.recent_latency),
         )
-        table = RichTable(box=box.SIMPLE_HEAD)
-        table.add_column("target", overflow="ellipsis", no_wrap=True, min_width=20, ratio=3)
-        for title, least in (("polls", 5), ("failed", 6), ("p50", 9), ("p95", 9)):
-            table.add_column(title, justify="right", no_wrap=True, min_width=least)
-        table.add_column("latest", no_wrap=True, min_width=8)
-        table.add_column("last", overflow="ellipsis", no_wrap=True, min_width=8, ratio=2)
+        columns = [column for column in COLUMNS if width >= column.least]
+        sparks = SPARKS if width >= WIDE else SPARKS // 2
+        # with the box, that makes GAP
+        table = RichTable(
+            box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 0, 0, GAP - 1)
+        )
+        # what the others leave is shared by the target and its last result
+        free = width - sum(column.width(sparks) + GAP for column in columns) - GAP
+        last = min(48, max(12, free // 2))
+        name = max(8, free - last)
+        table.add_column("target", no_wrap=True, width=name)
+        for column in columns:
+            table.add_column(
+                column.title, justify=column.justify, no_wrap=True, width=column.width(sparks)
+            )
+        table.add_column("last", overflow="ellipsis", no_wrap=True, width=last)
+        root = len(self.root())
         for tally in shown:
-            last = tally.last
+            result = tally.last
             table.add_row(
-                Text(printable(tally.label)),
-                str(tally.requests),
-                Text(str(tally.failed), style="red" if tally.failed else ""),
-                in_ms(tally.latencies.percentile(0.5)),
-                in_ms(tally.latencies.percentile(0.95)),
-                sparkline(tally.recent),
-                Text(describe(last) if last else "", style="red" if tally.failing else "green"),
+                Text(shorten(printable(tally.label[root:]), name)),
+                *(Text(*column.cell(tally, sparks)) for column in columns),
+                Text(brief(result) if result else "", style="red" if tally.failing else "green"),
             )
         if len(shown) < len(each):
             table.caption = f"{len(each) - len(shown):,} more that are faster"
         return table
 
-    def bar(self) -> Any:
-        """Build the progress bar; None where the work has no end."""
-        from rich.progress_bar import ProgressBar
-
+    def progress(self) -> tuple[float, str] | None:
+        """Tell how far it is, from 0 to 1 and in words; None where the work has no end."""
         if self.count is not None:
             done = self.totals.all.requests + sum(self.totals.all.skipped.values())
-            return ProgressBar(total=self.count, completed=min(done, self.count))
+            return min(1.0, done / max(1, self.count)), f"{done:,}/{self.count:,}"
         if self.duration is not None:
-            spent = time.monotonic() - self.totals.start
-            return ProgressBar(total=self.duration, completed=min(spent, self.duration))
+            spent = min(time.monotonic() - self.totals.start, self.duration)
+            return spent / self.duration, f"{spent:.0f}/{self.duration:g} s"
         return None
+
+    def bar(self, width: int) -> Any:
+        """Build the progress bar; None where the work has no end.
+
+        Args:
+            width: columns there are.
+        """
+        from rich.text import Text
+
+        progress = self.progress()
+        if progress is None:
+            return None
+        share, words = progress
+        words = f" {share:4.0%}  {words}"
+        cells = max(1, width - len(words))
+        done = int(cells * share)
+        # told apart without colours, too
+        return Text.assemble(
+            ("\N{BOX DRAWINGS HEAVY HORIZONTAL}" * done, "green"),
+            ("\N{BOX DRAWINGS LIGHT DOUBLE DASH HORIZONTAL}" * (cells - done), "dim"),
+            words,
+            no_wrap=True,
+        )
+
+
+class Column(NamedTuple):
+    """A column of the table between the target and its last result."""
+
+    title: str
+    least: int  # columns that the terminal must have
+    wide: int  # its own; 0 for as many as there are sparks
+    justify: Literal["left", "right"]
+    cell: Callable[[Tally, int], tuple[str, str]]  # text and style
+
+    def width(self, sparks: int) -> int:
+        """Give its columns.
+
+        Args:
+            sparks: latencies that a sparkline shows.
+        """
+        return self.wide or sparks
+
+
+def _failed(tally: Tally, sparks: int) -> tuple[str, str]:
+    return f"{tally.failed:,}", "red" if tally.failed else ""
+
+
+#: Columns in the order in which they stand.
+COLUMNS: Final = (
+    Column("polls", 88, 7, "right", lambda tally, _: (f"{tally.requests:,}", "")),
+    Column("failed", 48, 6, "right", _failed),
+    Column("p50", 72, 7, "right", lambda tally, _: (short_ms(tally.latencies.percentile(0.5)), "")),
+    Column(
+        "p95", 56, 7, "right", lambda tally, _: (short_ms(tally.latencies.percentile(0.95)), "")
+    ),
+    Column("latest", 76, 0, "left", lambda tally, sparks: (sparkline(tally.recent, sparks), "")),
+)
 
 
 class JsonLines:
@@ -411,12 +510,18 @@ def make_view(
         return Lines(stream)
 
 
-def sparkline(latencies: deque[float | None]) -> str:
-    """Draw latencies in a row, the greatest of them highest; failures as !."""
+def sparkline(latencies: deque[float | None], most: int = SPARKS) -> str:
+    """Draw latencies in a row, the greatest of them highest; failures as !.
+
+    Args:
+        latencies: in seconds, the oldest first; None for a failure.
+        most: the latest so many are drawn.
+    """
+    latencies = deque(latencies, most)
     known = [each for each in latencies if each is not None]
-    most = max(known, default=0.0)
+    top = max(known, default=0.0)
     return "".join(
-        FAILED if each is None else BARS[int(each / most * (len(BARS) - 1))] if most else BARS[0]
+        FAILED if each is None else BARS[int(each / top * (len(BARS) - 1))] if top else BARS[0]
         for each in latencies
     )
 
@@ -426,8 +531,10 @@ def describe(result: PollResult) -> str:
     if result.outcome == "skipped":
         times = f", {result.count} polls" if result.count > 1 else ""
         return f"SKIPPED {result.reason}{times}"
+    if result.outcome == "cancelled":
+        return f"CANCELLED {result.reason}"
     latency = result.latency
-    if result.outcome in ("error", "timeout", "cancelled") or latency is None:
+    if result.outcome in ("error", "timeout") or latency is None:
         return f"FAILED {result.reason}: {printable(result.error or result.outcome)}"
     words = [f"{result.status} {printable(result.phrase)}".rstrip()]
     words.append(f"{result.octets} octets")
@@ -441,6 +548,29 @@ def describe(result: PollResult) -> str:
     return ("FAILED " if result.failed else "") + ", ".join(words)
 
 
+def brief(result: PollResult) -> str:
+    """Describe one result in few words, what matters most first."""
+    latency = result.latency
+    if result.outcome in ("skipped", "error", "timeout", "cancelled") or latency is None:
+        return describe(result)
+    words = [f"{result.status} {printable(result.phrase)}".rstrip(), short_ms(latency.total)]
+    words.append(f"{len(result.events)} events" if result.events else f"{result.octets:,} octets")
+    return ("FAILED " if result.failed else "") + ", ".join(words)
+
+
+def shorten(text: str, width: int) -> str:
+    """Leave out the middle of what is too long: it is its end that tells URLs apart.
+
+    Args:
+        text: to be shortened.
+        width: characters that it may have, at least 3.
+    """
+    if len(text) <= width:
+        return text
+    head = (width - 1) // 3
+    return f"{text[:head]}\N{HORIZONTAL ELLIPSIS}{text[len(text) - (width - 1 - head) :]}"
+
+
 def printable(text: str) -> str:
     """Replace what a server could use to play with the terminal."""
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
@@ -449,3 +579,19 @@ def printable(text: str) -> str:
 def in_ms(seconds: float | None) -> str:
     """Give a duration in milliseconds, a dash where there is none."""
     return "-" if seconds is None else f"{seconds * 1000:.2f} ms"
+
+
+def short_ms(seconds: float | None) -> str:
+    """Give a duration in at most seven characters, a dash where there is none."""
+    if seconds is None:
+        return "-"
+    if seconds >= 99.95:
+        return f"{seconds:,.0f} s"
+    if seconds >= 0.9995:
+        return f"{seconds:.1f} s"
+    if seconds < 0.0000995:
+        return f"{seconds * 1e6:.0f} us"
+    milliseconds = seconds * 1000
+    if milliseconds >= 99.5:
+        return f"{milliseconds:.0f} ms"
+    return f"{milliseconds:.3g} ms" if milliseconds >= 0.995 else f"{milliseconds:.2g} ms"

@@ -63,6 +63,29 @@ def _options_of(connection: str) -> frozenset[str]:
     return frozenset(option.strip(" \t").lower() for option in connection.split(","))
 
 
+#: In place of a generator that nobody has asked for yet.
+_UNMADE: Any = object()
+
+
+def _blank() -> dict[str, Any]:
+    """Give the attributes that a respondent begins with."""
+    blank = dict(vars(httping.Parsent()))
+    blank.pop("parser", None)
+    blank.update(
+        dict.fromkeys(
+            ("fault", "_own", "status", "code", "reason", "redirectant", "redirected",
+             "evented", "eventSource")
+        ),
+        reusable=False, resumed=False, _begun=False, _given=False, _parser=_UNMADE,
+    )  # fmt: skip
+    return blank
+
+
+_BLANK = _blank()
+#: What of it is not to be shared: `msg` and `body`, and whatever a later hio adds.
+_OWN = tuple(name for name, value in _BLANK.items() if hasattr(value, "copy"))
+
+
 class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
     """Parse responses out of a buffer, one step at each `parse()`.
 
@@ -81,7 +104,6 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
     # made by hio's base, which has no types
     msg: bytearray
     dictable: bool
-    parser: Generator[bool | None, None, None] | None
     version: tuple[int, int] | None
     length: int | None
     chunked: bool | None
@@ -101,6 +123,26 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
     body: bytearray
     data: Any
     method: str
+    engine: ResponseParser
+    fault: Exception | None
+    reusable: bool
+    resumed: bool
+    status: int | None
+    code: int | None
+    reason: str | None
+    redirectant: bool | None
+    redirected: bool | None
+    redirects: list[Any]
+    redirectable: bool
+    evented: bool | None
+    events: deque[Any]
+    retry: int
+    leid: str | None
+    eventSource: EventSource | None
+    _begun: bool
+    _given: bool  # the engine itself parsed the head of the present body
+    _parser: Any  # what `parser` gives, _UNMADE where nobody has asked yet
+    _own: Generator[bool | None, None, None] | None  # what it gave, as long as nobody drove it
 
     #: False in a subclass that overrides a generator: then `parse` goes through it.
     _direct = True
@@ -134,30 +176,44 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
             leid: id of the last event seen; hio ignores it (hio: D27).
             limits: bounds on what a response may cost; None for the default ones.
             kwa: `msg`, `dictable` and `method` as for hio's Parsent.
+        Raises:
+            TypeError: another argument is given.
         """
-        self.engine = ResponseParser(limits=limits, mapping=Hict)
-        self.fault: Exception | None = None
-        self.reusable = False
-        self.resumed = False
-        self._begun = False
-        self._given = False  # the engine itself parsed the head of the present body
-        self._own: Generator[bool | None, None, None] | None = None
-        super().__init__(**kwa)
+        # all at once: what a Parsent begins with, and ours
+        own = _BLANK.copy()
+        for name in _OWN:
+            own[name] = own[name].copy()
+        own["engine"] = ResponseParser(limits=limits, mapping=Hict)
+        own["redirects"] = redirects if redirects is not None else []
+        own["redirectable"] = bool(redirectable)
+        own["events"] = events if events is not None else deque()
+        own["retry"] = retry if retry is not None else self.Retry
+        own["leid"] = leid
+        msg = kwa.pop("msg", None)
+        if msg is not None:
+            own["msg"] = msg
+        own["dictable"] = bool(kwa.pop("dictable", None))
+        method = kwa.pop("method", "GET")
+        own["method"] = method.upper() if method else "GET"
+        if kwa:
+            raise TypeError(f"Respondent takes no argument {next(iter(kwa))!r}")
+        if self.__dict__:  # a subclass has begun before
+            own = {**self.__dict__, **own}
+        self.__dict__ = own
+        if type(self).makeParser is not Respondent.makeParser:
+            self.makeParser()
 
-        self.status: int | None = None
-        self.code: int | None = None
-        self.reason: str | None = None
+    @property
+    def parser(self) -> Generator[bool | None, None, None] | None:
+        """Generator of the present message, made when it is first asked for; None at its end."""
+        parser = self._parser
+        if parser is _UNMADE:
+            parser = self._parser = self._own = self.parseMessage()
+        return parser  # type: ignore[no-any-return]
 
-        self.redirectant: bool | None = None
-        self.redirected: bool | None = None
-        self.redirects = redirects if redirects is not None else []
-        self.redirectable = bool(redirectable)
-
-        self.evented: bool | None = None
-        self.events = events if events is not None else deque()
-        self.retry = retry if retry is not None else self.Retry
-        self.leid = leid
-        self.eventSource: EventSource | None = None
+    @parser.setter
+    def parser(self, parser: Generator[bool | None, None, None] | None) -> None:
+        self._parser = parser
 
     @property
     def begun(self) -> bool:
@@ -210,13 +266,12 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
         self._given = False
         if self.engine.wanted:
             self.engine.reset()  # no octet of the next message belongs into this body
-        own = self._own
-        if self.parser is not None and self.parser is not own:
-            self.parser.close()
-        if own is None:
-            # one that nobody drove by hand is as good as new
-            own = self._own = self.parseMessage()
-        self.parser = own
+        parser = self._parser
+        if parser is not None and parser is not _UNMADE:
+            if parser is self._own:
+                return  # one that nobody drove by hand is as good as new
+            parser.close()
+        self._parser = _UNMADE
 
     def checkPersisted(self) -> None:
         """Set `persisted`: may the connection stay open after this response (RFC 9112 9.3)."""
@@ -328,10 +383,10 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
 
         When the message has ended, `ended` is True and `parser` None.
         """
-        parser = self.parser
+        parser = self._parser
         if parser is None:
             return
-        if parser is not self._own or not self._direct:
+        if not self._direct or (parser is not _UNMADE and parser is not self._own):
             super().parse()
             return
         msg = self.msg
@@ -345,18 +400,14 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
         elif not (closed or engine.done or (self.evented and self.body)):
             return  # without `msg`: all or some was received in place
         try:
-            before, count = engine.consumed, 0
             try:
-                count = engine.parse(msg, closed)
+                engine.take(msg, closed)
             except ParseError:
-                count = engine.consumed - before
                 if engine.headed and not self.headed:
                     self._publish()
                 if self.evented:  # events before the fault count, and so does a fault of theirs
                     self._parse_events()
                 raise
-            finally:
-                del msg[:count]
             self.body = engine.body
             if not self.headed and engine.headed:
                 self._publish()
@@ -369,7 +420,7 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
             self._fail(error)
         self.ended = True
         self.started = False
-        self.parser = None
+        self._parser = self._own = None
 
     def dictify(self) -> None:
         """Decode the body as JSON into `data` where its type or `dictable` asks for it.

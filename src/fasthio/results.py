@@ -67,7 +67,7 @@ class PollResult:
         events: server-sent events that came, in order.
         started: when the poll began, in seconds since the epoch; for a skipped one
             when that was settled.
-        latency: where the time went; None for a skipped poll.
+        latency: where the time went, in seconds; None for a skipped poll.
         attempts: how often the request was sent or tried to be.
         octets: of the body that came over the network in the last attempt.
         redirects: redirects followed in the last attempt.
@@ -75,7 +75,10 @@ class PollResult:
     """
 
     __slots__ = (
+        "_connect",
         "_data",
+        "_first",
+        "_total",
         "attempts",
         "body",
         "count",
@@ -83,7 +86,6 @@ class PollResult:
         "error",
         "events",
         "headers",
-        "latency",
         "number",
         "octets",
         "outcome",
@@ -128,12 +130,27 @@ class PollResult:
         self.body = body
         self.events = events
         self.started = started
-        self.latency = latency
+        self._connect: float | None = None
+        self._first: float | None = None
+        self._total: float | None = None
+        if latency is not None:
+            self.latency = latency
         self.attempts = attempts
         self.octets = octets
         self.redirects = redirects
         self.error = error
         self._data: Any = _MISSING
+
+    @property
+    def latency(self) -> Latency | None:
+        """Where the time went; None for a skipped poll."""
+        # made when it is asked for: one object less for each poll
+        total = self._total
+        return None if total is None else Latency(self._connect, self._first, total)
+
+    @latency.setter
+    def latency(self, latency: Latency | None) -> None:
+        self._connect, self._first, self._total = (None, None, None) if latency is None else latency
 
     @property
     def url(self) -> str:

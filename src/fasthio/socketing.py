@@ -54,6 +54,40 @@ _DIRECT: Final = os.name == "posix"
 _DOUBLED: Final = 2 if sys.platform.startswith("linux") else 1
 
 
+#: What every connector begins with, in a dict of its own: CPython 3.11 and 3.12 find attributes
+#: in such a one by their place, which they do not where `__dict__` has laid one open.
+_BLANK: Final[dict[str, Any]] = {
+    "_tymth": None,
+    "_tymer": None,
+    "_born": 0.0,
+    "tymeout": 0.0,
+    "hostname": "",
+    "addresses": [],
+    "_index": 0,
+    "ha": (),
+    "_known_ha": (),
+    "cs": None,  # connection socket
+    "ca": (None, None),
+    "_accepted": False,
+    "cutoff": False,
+    "reconnectable": False,
+    "opened": False,
+    "bs": 0,
+    "txbs": None,
+    "rxbs": None,
+    "wl": None,
+    "name": "",
+    "uid": 0,
+    "fault": None,
+    "refusals": 0,
+    "_unsendable": False,  # sending failed: the peer takes no more
+    "_fd": -1,
+    "_send_fd": -1,
+    "_idle_fd": -1,
+}
+_set: Final = object.__setattr__
+
+
 class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
     """Connect, send and receive without blocking and without raising.
 
@@ -101,7 +135,7 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; one that is a program's way in ends the direct way."""
-        object.__setattr__(self, name, value)
+        _set(self, name, value)
         if name in _WAYS_IN:
             own = self.__dict__
             own["_fd"] = own["_send_fd"] = own["_idle_fd"] = -1
@@ -156,30 +190,23 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
         size = bufsize if bs is None else bs
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:
             raise ValueError(f"bufsize must be a positive number of octets: {size!r}")
-        own = self.__dict__
+        own = _BLANK.copy()
         own["_tymth"] = tymth
-        own["_tymer"] = None
         own["_born"] = (tymth or time.monotonic)()
         own["tymeout"] = self.Tymeout if tymeout is None else tymeout
         own["hostname"] = host
         own["addresses"] = addresses
-        own["_index"] = 0
         own["ha"] = own["_known_ha"] = (addresses[0].sockaddr[0], port)
-        own["cs"] = None  # connection socket
-        own["ca"] = (None, None)
-        own["_accepted"] = False
-        own["cutoff"] = False
         own["reconnectable"] = self.Reconnectable if reconnectable is None else reconnectable
-        own["opened"] = False
         own["bs"] = size
         own["txbs"] = bytearray() if txbs is None else txbs
         own["rxbs"] = bytearray() if rxbs is None else rxbs
         own["wl"] = wl
         own["name"] = name
         own["uid"] = uid
-        own["fault"] = None
-        own["refusals"] = 0
-        own["_unsendable"] = False  # sending failed: the peer takes no more
+        if self.__dict__:  # a subclass has begun before
+            own = {**self.__dict__, **own}
+        _set(self, "__dict__", own)
 
     # tyme
 
@@ -383,17 +410,18 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
             self.rxbs.extend(data)
             left -= len(data)
 
-    def receive_into(self, body: bytearray, size: int) -> int:
+    def receive_into(self, body: bytearray, size: int, ahead: int = 0) -> int:
         """Receive straight to the end of a body.
 
         Args:
             body: where the octets are appended.
             size: most octets to take.
+            ahead: octets of the body that are still to come; 0 where nobody knows.
         Returns:
             Octets appended; 0 where there are none now or the connection has
             ended, which `cutoff` tells.
         """
-        count: int = _receive(self._fd, body, min(size, self.Stride))
+        count: int = _receive(self._fd, body, min(size, self.Stride), ahead)
         if count > 0:
             if self.wl:
                 self.wl.writeRx(bytes(body[-count:]), self.ha)

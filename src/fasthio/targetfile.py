@@ -169,7 +169,8 @@ def _toml(path: str | os.PathLike[str]) -> Any:
     try:
         import tomli
     except ImportError as error:
-        raise TargetsFileError(path, "TOML needs Python 3.11, or the package tomli") from error
+        what = "TOML needs Python 3.11, or tomli (pip install 'fasthio[poll]')"
+        raise TargetsFileError(path, what) from error
     return tomli
 
 

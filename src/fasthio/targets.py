@@ -71,7 +71,8 @@ def parse_url(url: Any) -> tuple[Origin, str]:
         url: absolute http or https URL; octets that no URL may hold as they are
             get percent-encoded, what is encoded stays so.
     Returns:
-        Its origin, and the request target (RFC 9112 3.2.1).
+        Its origin, and the request target (RFC 9112 3.2.1): path and query as given,
+        nothing is put in order, a fragment is left out.
     Raises:
         ValueError: scheme, host or port is missing or wrong, or the URL holds user
             information, white space or control characters (RFC 9110 4.2).
@@ -81,7 +82,7 @@ def parse_url(url: Any) -> tuple[Origin, str]:
         port = parts.port or (443 if parts.scheme == "https" else 80)
         host, _ = normalize_host_port(parts.hostname, port)
         target = quote(parts.path, safe=_URL_SAFE) or "/"
-        if parts.query:
+        if "?" in url.partition("#")[0]:  # an empty query is another URL than none (RFC 3986 6.2.3)
             target = f"{target}?{quote(parts.query, safe=_URL_SAFE)}"
         check_target(target)
     except ValueError as error:
@@ -281,8 +282,10 @@ class Target:
         "_line",
         "_next",
         "_number",
+        "_octets",
         "_path",
         "_place",
+        "_short",
         "_suspect",
         "_timer",
         "etag",
@@ -322,6 +325,11 @@ class Target:
         self._suspect = False  # its last poll had failed when it began to wait
         self._flight: Flight | None = None
         self._line: Line | None = None
+        self._octets: bytes | None = None  # its next request, once built
+        # whether polls may go without a client: see `Shortcut`
+        self._short = spec.method != "CONNECT" and not any(
+            name.lower() in ("connection", "upgrade") for name, _ in spec.headers
+        )
 
     @property
     def failures(self) -> int:

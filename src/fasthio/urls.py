@@ -27,6 +27,7 @@ __all__ = [
     "form_octets",
     "normalize_host_port",
     "query_string",
+    "settle_place",
     "split_path",
 ]
 
@@ -165,6 +166,28 @@ def normalize_host_port(
             name = name[1:-1]
     field_host(name)
     return name, check_port(number)
+
+
+_known_place = lru_cache(maxsize=512, typed=True)(normalize_host_port)
+
+
+def settle_place(
+    hostname: object, port: object = None, default: int = httping.HTTP_PORT
+) -> tuple[str, int]:
+    """Do as `normalize_host_port`, once per place: programs make many clients for few.
+
+    Args:
+        hostname: see there.
+        port: see there.
+        default: see there.
+    Returns:
+        See there.
+    Raises:
+        AddressError: see there.
+    """
+    if type(hostname) is str and (type(port) is int or port is None):
+        return _known_place(hostname, port, default)
+    return normalize_host_port(hostname, port, default)
 
 
 @lru_cache(maxsize=128)

@@ -1,0 +1,154 @@
+"""Run the suite on each Python with each hio that it can have, and write the table of that.
+
+    python tools/matrix.py list             the cells
+    python tools/matrix.py run [CELL ...]   run all, or some, into docs/matrix.json
+    python tools/matrix.py table [--check]  write the table of docs/compatibility.md
+
+A cell is PYTHON-HIO, as 3.13-0.6.19, with -pure for the wheel without the C engine. The suite runs
+on an installed wheel (tools/wheeltest.py); --core runs the part of it that meets hio and Python.
+A Python that is not on the PATH is one of pyenv, else that of Debian forky (tools/forky.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+RECORDS = ROOT / "docs" / "matrix.json"
+PAGE = ROOT / "docs" / "compatibility.md"
+BEGIN = "<!-- made of docs/matrix.json by tools/matrix.py -->\n"
+END = "<!-- so far -->\n"
+PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
+#: The versions of hio, with the Python that each asks for.
+HIOS = {
+    "0.6.10": (3, 10, 4),
+    "0.6.14": (3, 12, 2),
+    "0.6.19": (3, 12, 6),
+    "0.7.20": (3, 14, 0),
+}
+PURE = ("3.10-0.6.10", "3.14-0.7.20")
+FORKY = "3.14"
+
+
+def find(version: str) -> str | None:
+    """Find a Python of that version that can make virtual environments."""
+    name = f"python{version}"
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    places = [shutil.which(name), *sorted(map(str, pyenv.glob(f"{version}.*/bin/{name}")))]
+    for place in filter(None, places):
+        probe = [place, "-c", "import venv, ensurepip"]
+        if subprocess.run(probe, capture_output=True, check=False).returncode == 0:
+            return place
+    return None
+
+
+def micro(python: str | None) -> tuple[int, ...]:
+    """Tell the full version of a Python; that of forky is new enough for all."""
+    if python is None:
+        return (99,)
+    code = "import sys; print(*sys.version_info[:3])"
+    shown = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
+    return tuple(map(int, shown.stdout.split()))
+
+
+def cells() -> list[str]:
+    """List what can be run: each Python with each hio that installs there."""
+    found = []
+    for version in PYTHONS:
+        python = find(version)
+        if python is None and version != FORKY:
+            print(f"skipped: there is no Python {version} here", file=sys.stderr, flush=True)
+            continue
+        for hio, least in HIOS.items():
+            if (tuple(map(int, version.split("."))) >= least[:2]) and micro(python) >= least:
+                found.append(f"{version}-{hio}")
+    return found + [f"{cell}-pure" for cell in PURE if cell in found]
+
+
+def run(cell: str, rest: list[str]) -> int:
+    """Run one cell; its exit status, 77 where it is skipped."""
+    version, hio, *pure = cell.split("-")
+    python = find(version)
+    tool = ["forky.py"] if python is None else ["wheeltest.py", "--python", python]
+    build = ["--build", "pure" if pure else "strict"]
+    command = [sys.executable, str(ROOT / "tools" / tool[0]), *tool[1:], "--hio", hio, *build]
+    command += ["--record", str(RECORDS), *rest]
+    print(f"--- {cell} ---", flush=True)
+    return subprocess.run(command, check=False).returncode
+
+
+def counted(counts: dict[str, int] | None) -> str:
+    """Write the counts of one engine."""
+    if counts is None:
+        return ""
+    if set(counts) <= {"passed", "skipped"}:
+        return f"{counts.get('passed', 0):,}"
+    return ", ".join(f"{number:,} {what}" for what, number in sorted(counts.items()))
+
+
+def rows(records: list[dict[str, Any]]) -> list[str]:
+    """Write the rows of the table."""
+    lines = [
+        "| Python | hio | multidict | wheel | tests | on C | on Python | skipped | day |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]  # fmt: skip
+    for record in records:
+        name = f"{record['implementation']} {record['python']}"
+        name += " free-threaded" if record["free_threaded"] else ""
+        engines = record["engines"]
+        skipped = sum(counts.get("skipped", 0) for counts in engines.values())
+        scope = record["scope"]
+        if record["left_out"]:
+            scope += f", without {', '.join(record['left_out'])}"
+        columns = [
+            name, record["hio"], record["multidict"], f"`{record['wheel']}`", scope,
+            counted(engines.get("c")), counted(engines.get("py")), str(skipped), record["date"],
+        ]  # fmt: skip
+        lines.append(f"| {' | '.join(columns)} |")
+    return lines
+
+
+def page() -> str:
+    """Make the whole text of the page."""
+    text = PAGE.read_text(encoding="utf-8")
+    records = json.loads(RECORDS.read_text(encoding="utf-8"))
+    before, _, after = text.partition(BEGIN)
+    _, _, after = after.partition(END)
+    assert after, f"{PAGE} has no place for the table"
+    return before + BEGIN + "\n".join(rows(records)) + "\n" + END + after
+
+
+def main() -> int:
+    """Do what the command line asks for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=("list", "run", "table"))
+    parser.add_argument("--check", action="store_true", help="fail where the table is not current")
+    options, rest = parser.parse_known_args()
+    if options.what == "list":
+        print(*cells(), sep="\n")
+        return 0
+    if options.what == "run":
+        chosen = [part for part in rest if not part.startswith("-")]
+        rest = [part for part in rest if part.startswith("-")]
+        states = {cell: run(cell, rest) for cell in chosen or cells()}
+        for cell, state in states.items():
+            print(f"{cell}: {'skipped' if state == 77 else 'failed' if state else 'passed'}")
+        return int(any(state not in (0, 77) for state in states.values()))
+    if not options.check:
+        PAGE.write_text(page(), encoding="utf-8")
+    elif PAGE.read_text(encoding="utf-8") != page():
+        sys.exit("docs/compatibility.md is not what docs/matrix.json says: tools/matrix.py table")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
