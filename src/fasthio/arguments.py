@@ -12,6 +12,7 @@ __all__ = [
     "header",
     "method",
     "positive",
+    "scheduler",
     "seconds",
     "status_list",
     "url",
@@ -115,6 +116,21 @@ def port(text: str) -> int:
     if value > 65_535:
         raise argparse.ArgumentTypeError(f"must be a port, 0 to 65535: {text!r}")
     return value
+
+
+def scheduler(text: str) -> str:
+    """Take the address of a Dask scheduler.
+
+    Args:
+        text: as it was given.
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    scheme, mark, rest = text.partition("://")
+    host, colon, number = rest.rpartition(":")
+    if scheme not in ("tcp", "tls") or not (mark and host and colon) or not port(number):
+        raise argparse.ArgumentTypeError(f"must be tcp://HOST:PORT or tls://HOST:PORT: {text!r}")
+    return text
 
 
 def rate(text: str) -> float:

@@ -25,7 +25,7 @@ RUN_USAGE: Final = "fasthio run [-h] PROGRAM [ARGS ...]\n       fasthio run -m M
 RUN_HELP: Final = "Run a program as Python does, with fasthio's client in the place of hio's."
 
 #: What `info` looks for beyond hio.
-OPTIONAL: Final = ("rich", "prometheus-client", "brotli", "zstandard")
+OPTIONAL: Final = ("rich", "prometheus-client", "brotli", "zstandard", "distributed", "pyarrow")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

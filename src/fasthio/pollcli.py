@@ -100,6 +100,25 @@ def add_poll(commands: Any) -> None:
         metavar="N",
         help="share so many connections to a server among its URLs",
     )
+    where = poll.add_argument_group(
+        "where", "a Dask cluster whose workers each poll a part; needs the extra fleet"
+    )
+    cluster = where.add_mutually_exclusive_group()
+    cluster.add_argument(
+        "--scheduler",
+        type=arguments.scheduler,
+        metavar="ADDRESS",
+        help="of a cluster that runs: tcp://HOST:PORT or tls://HOST:PORT",
+    )
+    cluster.add_argument(
+        "--workers",
+        type=arguments.positive,
+        metavar="N",
+        help="start a cluster of N workers on this machine",
+    )
+    where.add_argument("--tls-ca", metavar="FILE", help="certificates that are trusted")
+    where.add_argument("--tls-cert", metavar="FILE", help="certificate to show to the scheduler")
+    where.add_argument("--tls-key", metavar="FILE", help="its private key")
     out = poll.add_argument_group("results")
     out.add_argument(
         "--out",
@@ -190,7 +209,27 @@ def run_poll(options: argparse.Namespace) -> int:
             both = [replace(spec, every=every, jitter=min(spec.jitter, every / 2)) for spec in both]
         return both
 
-    return _carry_out(options, respec(file.specs if file is not None else []), file, respec)
+    specs = respec(file.specs if file is not None else [])
+    if options.scheduler is not None or options.workers is not None or _tls(options):
+        return _carry_out_elsewhere(options, specs, file, respec)
+    return _carry_out(options, specs, file, respec)
+
+
+def _tls(options: argparse.Namespace) -> bool:
+    return any((options.tls_ca, options.tls_cert, options.tls_key))
+
+
+def _carry_out_elsewhere(
+    options: argparse.Namespace, specs: list[TargetSpec], file: TargetsFile | None, respec: Any
+) -> int:
+    """Poll from the workers of a cluster."""
+    from .fleetrun import run_fleet
+    from .pollview import JsonLines
+
+    with _open_json(options.json) as json_stream:
+        stream = sys.stderr if json_stream is sys.stdout else sys.stdout
+        lines = None if json_stream is None else JsonLines(json_stream)
+        return run_fleet(options, specs, file, respec, lines, stream)
 
 
 def _make_specs(urls: list[str], given: dict[str, Any]) -> list[TargetSpec]:
