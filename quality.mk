@@ -30,15 +30,18 @@ asan: $(STAMP)-dev
 	ASAN_OPTIONS=detect_leaks=0:halt_on_error=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
 	$(RUN) -m pytest -q -p no:cacheprovider --timeout 600 -k 'not [py' $(ENGINE_TESTS)
 
+TRACED_TESTS := tests/test_parser.py tests/test_responding.py tests/test_syntax.py tests/test_eventing.py
 # what takes long and walks no line that the others do not
 NOT_COVERED := test_bench test_differences test_docs test_fuzz_client test_oracles test_parser_law \
 	test_parser_memory test_parser_properties test_parser_work test_soak
+COVER = -m coverage run --rcfile=tools/coverage.ini -m pytest -q -p no:cacheprovider --timeout 900
 
-coverage: $(STAMP)-dev
+coverage: $(STAMP)-dev engine
 	$(RUN) -m pip install --quiet 'coverage>=7.10'
 	$(RUN) tools/variant.py coverage
-	PYTHONPATH=build/coverage $(RUN) -m coverage run --rcfile=tools/coverage.ini -m pytest -q \
-	-p no:cacheprovider --timeout 900 $(NOT_COVERED:%=--ignore tests/%.py)
+	@rm -f build/.coverage*
+	PYTHONPATH=build/coverage $(RUN) $(COVER) $(TRACED_TESTS)
+	$(RUN) $(COVER) $(NOT_COVERED:%=--ignore tests/%.py)
 	$(RUN) -m coverage combine --quiet --rcfile=tools/coverage.ini
 	$(RUN) -m coverage report --rcfile=tools/coverage.ini
 
