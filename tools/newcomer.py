@@ -30,7 +30,7 @@ def shell(commands: str, folder: Path, environment: dict[str, str], quiet: bool 
     print("".join(f"  $ {line}\n" for line in commands.splitlines()), end="", flush=True)
     start = time.monotonic()
     done = subprocess.run(
-        ["bash", "-c", f"set -em\ntrap 'kill $(jobs -p) 2>/dev/null' EXIT\n{commands}"],
+        ["bash", "-c", f"set -em\ntrap 'kill $(jobs -p) 2>/dev/null || :' EXIT\n{commands}"],
         cwd=folder,
         env=environment,
         stdin=subprocess.DEVNULL,
