@@ -30,7 +30,7 @@ def shell(commands: str, folder: Path, environment: dict[str, str], quiet: bool 
     print("".join(f"  $ {line}\n" for line in commands.splitlines()), end="", flush=True)
     start = time.monotonic()
     done = subprocess.run(
-        ["bash", "-c", f"set -em\n{commands}"],
+        ["bash", "-c", f"set -em\ntrap 'kill $(jobs -p) 2>/dev/null || :' EXIT\n{commands}"],
         cwd=folder,
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -54,10 +54,10 @@ def typed(block: str, skip: list[str]) -> str:
     script = []
     for line in lines:
         if line.startswith("fasthio watch"):
-            line = f"timeout --preserve-status -s INT 8 {line}"
+            line = f"{line} & watch=$!; sleep 8; kill -INT $watch; wait $watch"
         script.append(line)
         if line.endswith(" &"):
-            script.append("sleep 1")
+            script.append("sleep 5")
     return "\n".join(script)
 
 

@@ -110,10 +110,10 @@ class ResponseParser(HeadParser):
             ChunkError: a chunk-size line, or no CRLF after the data (RFC 9112 7.1).
             LimitError: more than `limits` allow.
             ClosureError: `eof` inside the message (RFC 9112 8).
-        The same error is raised again by each call until `start`. What was consumed
-        before it is in `consumed`, what was understood in the attributes.
             RuntimeError: called while a call of the same parser is under way.
             ValueError: octets of this message are kept by `feed`.
+        The same ParseError is raised again by each call until `start`. What was consumed
+        before it is in `consumed`, what was understood in the attributes.
         Cost: O(new octets), however they were cut.   hio: D20, D21, D30 to D36.
         """
     def parse_head(self, rx: bytearray, eof: bool = False) -> int:
