@@ -1,5 +1,6 @@
 # make demo   poll a server that comes along, to see fasthio at work
 # make test   run the whole suite, on both engines
+# make quick  run the part of it that most changes touch
 # make bench  measure beside all peers, write bench/RESULTS.md
 # Each sets up all it needs in .venv. PYTHON=... chooses the Python (3.10 or newer),
 # FASTHIO_BUILD=pure leaves the C engine out.
@@ -11,6 +12,7 @@
 VENV := .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.made
+QUICK := clienting differences engine errors grammar package parser redirecting responding
 
 # the first Python that is new enough and can make virtual environments
 PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3.10 python3 python; do \
@@ -28,15 +30,17 @@ INPUTS := pyproject.toml setup.py $(wildcard src/*.pyx src/*.pxi src/*.pxd src/*
 export FASTHIO_BUILD
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test bench lint types docs engine clean
+.PHONY: help demo test quick bench lint types docs changes engine clean
 
 help:
 	@echo "make demo    poll a server that comes along, to see fasthio at work"
 	@echo "make test    run the whole suite, on both engines"
+	@echo "make quick   run the part of it that most changes touch, in a minute"
 	@echo "make bench   measure beside all peers, write bench/RESULTS.md and plots (BENCH=...)"
 	@echo "make lint    ruff"
 	@echo "make types   mypy --strict, and the stub of the C engine against the engine"
 	@echo "make docs    the documentation, into site/, warnings being errors"
+	@echo "make changes CHANGELOG.md, of changelog.d"
 	@echo "make clean   remove $(VENV) and all that was built"
 
 demo: $(STAMP)-poll engine
@@ -44,6 +48,9 @@ demo: $(STAMP)-poll engine
 
 test: $(STAMP)-test engine
 	@$(RUN) tests/both_engines.py
+
+quick: $(STAMP)-test engine
+	@$(RUN) tests/both_engines.py -q $(QUICK:%=tests/test_%.py)
 
 # niquests brings urllib3-future, which takes urllib3's place unless told not to
 bench: $(STAMP)-bench engine
@@ -63,6 +70,9 @@ types: $(STAMP)-dev
 docs: $(STAMP)-docs
 	$(RUN) -m sphinx -W --keep-going -q -E -b html docs site
 	@echo "the documentation is in site/index.html"
+
+changes: $(STAMP)-dev
+	$(RUN) tools/changes.py
 
 clean:
 	rm -rf $(VENV) build dist site docs/_generated src/*.egg-info src/fasthio/_parser.*.so

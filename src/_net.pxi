@@ -56,24 +56,30 @@ cdef extern from *:
     #endif
     /* Ask for huge pages for a large block of malloc: of its whole mapping, as one that
        is split by what is asked for its parts cannot be moved without being copied. */
-    static void fasthio_huge(char *where, Py_ssize_t size) {
-    #if defined(__linux__) && defined(MADV_HUGEPAGE)
+    static void fasthio_huge(PyObject *buffer) {
+    #if defined(__linux__) && defined(MADV_HUGEPAGE) && FASTHIO_INSIDE
         const size_t page = 4096, head = 2 * sizeof(size_t);
-        size_t first = ((size_t)where - head) & ~(page - 1);
-        size_t last = ((size_t)where + (size_t)size + head + page - 1) & ~(page - 1);
+        const size_t where = (size_t)((PyByteArrayObject *)buffer)->ob_bytes;
+        const size_t size = (size_t)((PyByteArrayObject *)buffer)->ob_alloc;
+        const size_t first = (where - head) & ~(page - 1);
+        const size_t last = (where + size + head + page - 1) & ~(page - 1);
         (void)madvise((void *)first, last - first, MADV_HUGEPAGE);
     #else
-        (void)where; (void)size;
+        (void)buffer;
     #endif
     }
-    /* Make a bytearray shorter and keep its room. */
-    static void fasthio_cut(PyObject *buffer, Py_ssize_t size) {
-        Py_SET_SIZE((PyVarObject *)buffer, size);
-        PyByteArray_AS_STRING(buffer)[size] = 0;
+    /* Give how long a bytearray may become before it is moved. */
+    static inline Py_ssize_t fasthio_room(PyObject *buffer) {
+    #if FASTHIO_INSIDE
+        PyByteArrayObject *self = (PyByteArrayObject *)buffer;
+        return self->ob_alloc - (self->ob_start - self->ob_bytes) - 1;
+    #else
+        return PyByteArray_GET_SIZE(buffer);
+    #endif
     }
     """
-    void fasthio_huge(char *where, Py_ssize_t size) nogil
-    void fasthio_cut(bytearray buffer, Py_ssize_t size)
+    Py_ssize_t fasthio_room(bytearray buffer)
+    void fasthio_huge(bytearray buffer)
     Py_ssize_t fasthio_recv(int fd, char *where, Py_ssize_t size, int flags) nogil
     Py_ssize_t fasthio_send(int fd, const char *what, Py_ssize_t size) nogil
     int FASTHIO_PEEK
@@ -86,13 +92,6 @@ from cpython.bytearray cimport (
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.string cimport memcpy as _net_copy
 
-cdef extern from "Python.h":
-    ctypedef struct PyByteArrayObject:
-        Py_ssize_t ob_alloc
-        Py_ssize_t ob_exports
-        char *ob_bytes
-        char *ob_start
-
 cdef enum:
     _NET_STACK = 16384
     _NET_STEP = 4194304  # octets a large buffer is made longer by ahead of time, at least
@@ -103,25 +102,21 @@ cdef Py_ssize_t _receive_large(
 ) except? -2:
     """Receive straight into place at the end of a buffer that will get `ahead` more octets."""
     cdef Py_ssize_t before = _net_size(buffer), count, room
-    cdef char *where
     cdef Py_buffer held
-    cdef PyByteArrayObject *array = <PyByteArrayObject *>buffer
-    if array.ob_exports:
-        fasthio_resize(buffer, before + size)  # raises BufferError
-    if array.ob_alloc - (array.ob_start - array.ob_bytes) <= before + size:
-        # room for as much again as there is, for a step at least: what the peer has
-        # announced costs memory only as it comes, and the buffer is moved a few times in all
-        room = before if before > _NET_STEP else _NET_STEP
-        room = ahead if room > ahead else room
-        fasthio_resize(buffer, before + (room if room > size else size))
-        fasthio_huge(array.ob_bytes, array.ob_alloc)
-    where = _net_octets(buffer)
+    # what the peer has announced costs memory only as it comes, and the buffer is moved
+    # a few times in all: room for as much again as there is, for a step at least
+    room = before if before > _NET_STEP else _NET_STEP
+    room = ahead if room > ahead else room
+    if fasthio_room(buffer) < before + size:
+        PyByteArray_Resize(buffer, before + (room if room > size else size))
+        fasthio_huge(buffer)
+    fasthio_resize(buffer, before + size)
     # held, nobody can resize the buffer while the kernel writes into it
     PyObject_GetBuffer(buffer, &held, PyBUF_SIMPLE)
     with nogil:
-        count = fasthio_recv(fd, where + before, size, 0)
+        count = fasthio_recv(fd, <char *>held.buf + before, size, 0)
     PyBuffer_Release(&held)
-    fasthio_cut(buffer, before + (count if count > 0 else 0))
+    fasthio_resize(buffer, before + (count if count > 0 else 0))
     return count
 
 

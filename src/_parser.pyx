@@ -64,15 +64,6 @@ cdef octets_t NOTHING = b""  # for buffers of no octets, which may have no addre
 AT_WORK = "the parser is at work: a call from within its own mapping, or from two threads"
 
 
-cdef int drop(bytearray buffer, Py_ssize_t count) except -1:
-    """Delete octets from the front of a buffer."""
-    if count == PyByteArray_GET_SIZE(buffer):
-        PyByteArray_Resize(buffer, 0)
-    elif count:
-        del buffer[:count]
-    return 0
-
-
 cdef inline int check_buffer(object rx) except -1:
     """Hold that a buffer is a bytearray, or of a subclass; anything else is a wrong call."""
     if not isinstance(rx, bytearray):
@@ -228,9 +219,9 @@ cdef class ResponseParser(HeadParser):
             try:
                 count = self._run(<bytearray>rx, eof, False)
             except BaseException:
-                drop(<bytearray>rx, <Py_ssize_t>(self.consumed - before))
+                fasthio_drop(rx, <Py_ssize_t>(self.consumed - before))
                 raise
-            drop(<bytearray>rx, count)
+            fasthio_drop(rx, count)
             return count
 
     def feed(self, data, bint eof=False):
@@ -255,7 +246,7 @@ cdef class ResponseParser(HeadParser):
             self._keep(octets, size)
             if 0 < self._scanned <= kept and kept + size <= self._room and not eof:
                 # a line that goes on and may: all there is to do where octets drip in (measured)
-                if self._scanned == kept and memchr(octets, LF, size) == NULL:
+                if self._scanned == kept and not fasthio_has(<const char *>octets, size, LF):
                     self._scanned = kept + size
                     return size
             buf = <octets_t>self._pending
@@ -299,7 +290,9 @@ cdef class ResponseParser(HeadParser):
         cdef Py_ssize_t size = PyByteArray_GET_SIZE(rx)
         if 0 < self._scanned <= size <= self._room and not (eof or self._pending_size):
             # a line that goes on and may: all there is to do where octets drip in (measured)
-            if memchr(PyByteArray_AS_STRING(rx) + self._scanned, LF, size - self._scanned) == NULL:
+            if not fasthio_has(
+                PyByteArray_AS_STRING(rx) + self._scanned, size - self._scanned, LF
+            ):
                 self._scanned = size
                 return 0
         if self._pending_size:
@@ -537,6 +530,7 @@ cdef class ResponseParser(HeadParser):
         cdef Py_ssize_t held, part, width = 0, total = 0
         cdef uint64_t left = self._left, same = 0, word = 0, mask = 0, pattern = 0
         cdef int state = self._state
+        cdef bint ended = False
         held = PyByteArray_GET_SIZE(self._body)
         while True:
             if state == CHUNK_SIZE:
@@ -553,7 +547,12 @@ cdef class ResponseParser(HeadParser):
                         left = left << 4 | <uint64_t>HEX[at[0]]
                         at += 1
                     if left == 0 or end - at < 2 or at[0] != CR or at[1] != LF:
-                        at = line
+                        if left == 0 and at > line and end - at >= 4 and memcmp(at, b"\r\n\r\n", 4) == 0:
+                            # the last chunk, and no trailers
+                            at += 4
+                            ended = True
+                        else:
+                            at = line
                         break
                     at += 2
                     width = 0
@@ -599,6 +598,8 @@ cdef class ResponseParser(HeadParser):
         self._taken += total
         self._state = state
         self._left = left if state == CHUNK_DATA else 0
+        if ended:
+            self._finish()
         return at - buf
 
     cdef Py_ssize_t _slow_chunk(self, octets_t buf, Py_ssize_t size, Py_ssize_t pos) except -1:

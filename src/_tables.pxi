@@ -65,6 +65,12 @@ cdef extern from *:
         return index;
     }
 
+    /* Tell whether an octet is among others, of which there is often one alone. */
+    static inline int fasthio_has(const char *octets, Py_ssize_t size, char octet)
+    {
+        return size == 1 ? *octets == octet : memchr(octets, octet, (size_t)size) != NULL;
+    }
+
     /* Find the first colon of 32 octets; its place, 32 if there is none. */
     static inline int fasthio_colon(const unsigned char *at)
     {
@@ -127,6 +133,41 @@ cdef extern from *:
         return PyByteArray_Resize(buffer, size);
     }
 
+    /* Delete octets from the front of a bytearray. A small one keeps its room: what is
+       received next goes there, for which it would be allocated again (measured). */
+    static inline int fasthio_drop(PyObject *buffer, Py_ssize_t count)
+    {
+        const Py_ssize_t rest = PyByteArray_GET_SIZE(buffer) - count;
+        PyObject *front, *stop;
+        int failed;
+        if (count == 0)
+            return 0;
+    #if FASTHIO_INSIDE
+        {
+            PyByteArrayObject *self = (PyByteArrayObject *)buffer;
+            if (self->ob_exports == 0 && self->ob_alloc <= 4096) {
+                if (rest)
+                    memmove(self->ob_start, self->ob_start + count, (size_t)rest);
+                Py_SET_SIZE(self, rest);
+                self->ob_start[rest] = 0;
+                return 0;
+            }
+        }
+    #endif
+        if (rest == 0)
+            return PyByteArray_Resize(buffer, 0);
+        stop = PyLong_FromSsize_t(count);
+        if (stop == NULL)
+            return -1;
+        front = PySlice_New(NULL, stop, NULL);
+        Py_DECREF(stop);
+        if (front == NULL)
+            return -1;
+        failed = PyObject_DelItem(buffer, front);
+        Py_DECREF(front);
+        return failed;
+    }
+
     /* Hold a bytearray: who resizes it meanwhile gets a BufferError, not us a stale pointer. */
     static inline int fasthio_hold(PyObject *buffer, Py_buffer *view)
     {
@@ -166,12 +207,14 @@ cdef extern from *:
         const unsigned char *at, const unsigned char *end, int *wide) nogil
     Py_ssize_t fasthio_prefix(
         const unsigned char *one, const unsigned char *other, Py_ssize_t size) nogil
+    bint fasthio_has(const char *octets, Py_ssize_t size, char octet) nogil
     int fasthio_colon(const unsigned char *at) nogil
     int fasthio_same(const unsigned char *one, const unsigned char *other, Py_ssize_t size) nogil
     void fasthio_put(PyObject *pair, Py_ssize_t index, PyObject *item)
     bint fasthio_only(PyObject *object)
     bint FASTHIO_INSIDE
     int fasthio_resize(object buffer, Py_ssize_t size) except -1
+    int fasthio_drop(object buffer, Py_ssize_t count) except -1
     int fasthio_hold(object buffer, Py_buffer *view) except -1
     void fasthio_release(object buffer, Py_buffer *view)
 

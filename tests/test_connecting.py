@@ -527,3 +527,15 @@ def test_reconnectable_attempts_are_timed() -> None:
     assert not connector.serviceConnect()
     assert connector.cs is not hanging
     connector.close()
+
+
+def test_attributes_of_a_connector_that_begins_before_are_kept() -> None:
+    class Own(Connector):
+        def __init__(self, **kwa: Any) -> None:
+            self.mine = [1]
+            super().__init__(**kwa)
+
+    one, other = Own(port=9), Own(port=9)
+    assert one.mine == [1]
+    assert one.rxbs is not other.rxbs
+    assert one.txbs is not other.txbs

@@ -117,7 +117,7 @@ def together(work: Callable[[int], None], threads: int = 4) -> None:
 
 @pytest.mark.skipif(MISSING_C is not None, reason=f"no C engine: {MISSING_C}")
 def test_threads_with_one_parser() -> None:
-    """A parser that threads fight over breaks nothing but its messages; then it is as good as new."""
+    """A parser that threads fight over breaks its messages alone; then it is as good as new."""
     engine = importlib.import_module("fasthio._parser")
     parser = engine.ResponseParser()
     cases = [case for case in CASES if not case.limits and len(case.octets) < 400][::7]

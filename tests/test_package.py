@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import runpy
 import subprocess
 import sys
 from importlib import metadata
@@ -11,6 +13,8 @@ from pathlib import Path
 import pytest
 
 import fasthio
+
+ROOT = Path(__file__).parent.parent
 
 
 def test_every_public_name_is_there() -> None:
@@ -58,3 +62,41 @@ def test_typing_information_is_installed() -> None:
     home = Path(fasthio.__file__).parent
     assert (home / "py.typed").exists()
     assert (home / "_parser.pyi").exists()
+
+
+def test_the_library_needs_hio_alone() -> None:
+    asked = metadata.requires("fasthio") or []
+    assert [line for line in asked if "extra ==" not in line] == ["hio>=0.6.10"]
+
+
+def test_table_of_runs_is_that_of_the_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    matrix = runpy.run_path(str(ROOT / "tools" / "matrix.py"))
+    assert matrix["PAGE"].read_text(encoding="utf-8") == matrix["page"]()
+    for record in json.loads(matrix["RECORDS"].read_text(encoding="utf-8")):
+        assert record["passed"], f"{record['python']} with hio {record['hio']}"
+
+
+def test_wheels_are_tested_with_all_that_the_tests_read() -> None:
+    """What cibuildwheel copies for the tests is there, and is the whole of the engine's source."""
+    tomllib = pytest.importorskip("tomllib" if sys.version_info >= (3, 11) else "tomli")
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    sources = settings["tool"]["cibuildwheel"]["test-sources"]
+    for name in sources:
+        assert (ROOT / name).exists(), name
+    engine = {f"src/{path.name}" for path in (ROOT / "src").glob("*.p*")}
+    assert engine == {name for name in sources if name.startswith("src/")}
+
+
+def test_published_pythons_are_those_that_are_said() -> None:
+    """The classifiers, cibuildwheel and the matrix are of the same Pythons."""
+    tomllib = pytest.importorskip("tomllib" if sys.version_info >= (3, 11) else "tomli")
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    said = {
+        line.rpartition(" ")[2]
+        for line in settings["project"]["classifiers"]
+        if line.startswith("Programming Language :: Python :: 3.")
+    }
+    built = {name.removesuffix("-*") for name in settings["tool"]["cibuildwheel"]["build"]}
+    assert built == {f"cp{version.replace('.', '')}" for version in said} | {"cp314t"}
+    assert f">={min(said, key=lambda v: int(v[2:]))}" == settings["project"]["requires-python"]

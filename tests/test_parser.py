@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import random
+import sys
+import sysconfig
 import weakref
 from array import array
 from collections.abc import Iterator
@@ -37,7 +39,7 @@ def changing(rng: random.Random) -> Iterator[bytes]:
     values = [b"", b"a", b" \t b ", b"caf\xe9", b"x" * 50, b"x" * 49 + b"\xff", b"\x7f", b"a\tb"]
     lengths = [b"5", b" 5 ", b"05", b"6", b"-5", b"5,5", b"5, 6", b"1" * 30, b""]
     codings = [b"chunked", b"gzip, chunked", b"Chunked", b"gzip", b"chunked, gzip", b" chunked\t"]
-    ends = [b"\r\n"] * 300 + [b"\n", b"\r\n folded\r\n", b"\r", b"\r\r\n", b"\r\n\r\n"]
+    ends = [b"\r\n"] * 300 + [b"\n", b"\r\n folded\r\n", b"\r\n\n", b"\r", b"\r\r\n", b"\r\n\r\n"]
     starts = [b"HTTP/1.1 200 OK", b"HTTP/1.1 204 No Content", b"HTTP/1.0 200 OK", b"HTTP/1.1 200"]
     start, lines = starts[0], [[b"Server", b"a"], [b"Date", b"b"], [b"Content-Length", b"5"]]
     for _ in range(1500):
@@ -131,7 +133,9 @@ def test_many_mappings(engine: ModuleType) -> None:
         gone.append(weakref.ref(kind))
         del kind, parser
     gc.collect()
-    assert sum(ref() is not None for ref in gone) <= 66
+    if not (sys.version_info < (3, 14) and sysconfig.get_config_var("Py_GIL_DISABLED")):
+        # free-threaded CPython 3.13 keeps all types for ever
+        assert sum(ref() is not None for ref in gone) <= 66
 
 
 def test_start_forgets_all(engine: ModuleType) -> None:
@@ -238,7 +242,7 @@ def test_framing_of_heads_seen_before(engine: ModuleType) -> None:
 
 @pytest.mark.parametrize("mapping", [CIMultiDict, Hict, MultiDict])
 def test_heads_that_change_bit_by_bit(engine: ModuleType, mapping: type[Any]) -> None:
-    """What came before makes no difference: a parser that is used again tells what a new one does."""
+    """Whatever came before, a parser that is used again tells what a new one does."""
     parser = engine.ResponseParser(mapping=mapping)
     states = set()
     for octets in changing(random.Random(mapping.__name__)):
@@ -703,9 +707,11 @@ def test_feed_after_a_long_line(engine: ModuleType) -> None:
     """A line of the greatest length in small pieces; the same error again after it, then anew."""
     parser = engine.ResponseParser()
     parser.feed(HEAD + b"A: ")
+    for _ in range(LIMITS.line // 2 - 2):
+        parser.feed(b"xx")
+    parser.feed(b"x")  # as long as a line may be
     with pytest.raises(LimitError) as caught:
-        for _ in range(2 * LIMITS.line):
-            parser.feed(b"xx")
+        parser.feed(b"x")
     assert caught.value.offset == len(HEAD) + LIMITS.line
     with pytest.raises(LimitError):
         parser.feed(b"")

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import ssl
 import threading
+import types
 from collections.abc import Iterator
 from typing import Any
 
@@ -167,6 +168,28 @@ class TestExchanges:
         server = stage.server([Request(), b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n"])
         result = stage.one(server, method="HEAD")
         assert (result.outcome, result.body) == ("ok", b"")
+
+    @pytest.mark.parametrize("close", [False, True])
+    @pytest.mark.parametrize("size", [9, 100_000])
+    def test_an_idle_connection_keeps_no_response(
+        self, stage: Stage, size: int, close: bool
+    ) -> None:
+        said = answer(b"x" * size, **({"Connection": "close"} if close else {}))
+        server = stage.server([Request(), said] * 9)
+        poller = stage.poller()
+        poller.add(url(server), every=0.1)
+        for _ in range(3):
+            (result,) = stage.results(poller, 1)
+            assert len(result.body) == size
+            # the one that all connections share keeps what came last
+            parsers: list[Any] = [each.parser for each in poller._shortcuts.values()]
+            parsers += [vars(each) for each in parsers if hasattr(each, "__dict__")]
+            for name in ("body", "headers"):
+                part = getattr(result, name)
+                keepers = [
+                    each for each in gc.get_referrers(part) if each not in (result, *parsers)
+                ]
+                assert all(isinstance(each, types.FrameType) for each in keepers)
 
     def test_each_result_owns_its_body(self, stage: Stage) -> None:
         server = stage.server([Request(), answer(b"one"), Request(), answer(b"two")])
@@ -338,6 +361,28 @@ class TestConditional:
         first = [b'If-None-Match: "1"', b"If-Modified-Since: " + modified.encode()]
         second = [b'If-None-Match: W/"2"']
         assert asked == [[], first, first, second, second, []]
+
+    def test_validators_go_back_as_they_came(self, stage: Stage) -> None:
+        script = [
+            Request(),
+            b'HTTP/1.1 200 OK\r\nETag: W/"\xe9\ta"\r\nLast-Modified: \r\n'
+            b"Content-Length: 1\r\n\r\nx",
+            Request(),
+            b"HTTP/1.1 304 Not Modified\r\nETag: \r\nLast-Modified: then\r\n\r\n",
+            *([Request(), b"HTTP/1.1 304 Not Modified\r\n\r\n"] * 2),
+        ]
+        server = stage.server(script)
+        poller = stage.poller()
+        poller.add(url(server), every=0.1, count=4, conditional=True)
+        results = stage.results(poller, 4)
+        assert [result.outcome for result in results] == ["ok"] + ["unchanged"] * 3
+        asked = [request.partition(b"identity\r\n")[2] for request in server.requests]
+        etag = b'If-None-Match: W/"\xe9\ta"\r\n'
+        assert asked == [
+            b"\r\n",
+            etag + b"\r\n",
+            *([etag + b"If-Modified-Since: then\r\n\r\n"] * 2),
+        ]
 
     def test_304_that_nobody_asked_for_is_not_unchanged(self, stage: Stage) -> None:
         server = stage.server([Request(), b"HTTP/1.1 304 Not Modified\r\n\r\n"])

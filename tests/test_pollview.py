@@ -120,6 +120,11 @@ def test_lines() -> None:
     ]
 
 
+def test_what_was_cancelled_is_no_failure() -> None:
+    result = make("cancelled", 0.1, reason="removed")
+    assert pollview.describe(result) == pollview.brief(result) == "CANCELLED removed"
+
+
 def test_what_a_server_sends_cannot_play_with_the_terminal() -> None:
     result = make("ok", 0.1, status=200, phrase="\x1b[2J\x9b1m\r\n", octets=1)
     assert "\x1b" not in pollview.describe(result)

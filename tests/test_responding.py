@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from collections import deque
 from types import ModuleType
 from typing import Any
@@ -616,3 +618,56 @@ def test_errors_are_of_hios_classes() -> None:
         for kind in kinds:
             assert isinstance(respondent.fault, kind)
         assert json.dumps(respondent.error) == json.dumps(str(respondent.fault))
+
+
+def test_respondent_that_is_dropped_is_gone() -> None:
+    """It is in no reference cycle, so that memory does not wait for the collector."""
+    gc.disable()
+    try:
+        respondent = Respondent(msg=bytearray(HEAD + b"Content-Length: 2\r\n\r\nok"))
+        respondent.parse()
+        respondent.makeParser()
+        gone = weakref.ref(respondent)
+        del respondent
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+def test_generator_is_one_until_the_message_ends() -> None:
+    respondent = Respondent(msg=bytearray(HEAD + b"Content-Length: 2\r\n\r\n"))
+    parser = respondent.parser
+    assert parser is respondent.parser is not None
+    respondent.makeParser()
+    assert respondent.parser is parser  # nobody has driven it
+    respondent.parse()
+    respondent.msg.extend(b"ok")
+    respondent.parse()
+    assert (respondent.ended, respondent.parser, respondent.body) == (True, None, b"ok")
+    respondent.makeParser()
+    assert respondent.parser is not parser
+    respondent.msg.extend(HEAD + b"Content-Length: 2\r\n\r\no")
+    parser = respondent.parser
+    assert parser is not None
+    assert next(parser) is None  # by hand
+    respondent.msg.extend(b"h")
+    respondent.parse()
+    assert (respondent.ended, respondent.parser, respondent.body) == (True, None, b"oh")
+
+
+def test_nothing_is_shared_between_respondents() -> None:
+    one, other = Respondent(), Respondent()
+    for name in responding._OWN:
+        assert getattr(one, name) is not getattr(other, name)
+    assert vars(one).keys() >= vars(httping.Parsent()).keys() - {"parser"}
+
+
+def test_attributes_of_a_subclass_that_begins_before_are_kept() -> None:
+    class Own(Respondent):
+        def __init__(self, **kwa: Any) -> None:
+            self.mine = [1]
+            super().__init__(**kwa)
+
+    assert Own().mine == [1]
+    with pytest.raises(TypeError, match="'colour'"):
+        Respondent(colour="red")

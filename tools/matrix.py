@@ -104,8 +104,11 @@ def rows(records: list[dict[str, Any]]) -> list[str]:
         name += " free-threaded" if record["free_threaded"] else ""
         engines = record["engines"]
         skipped = sum(counts.get("skipped", 0) for counts in engines.values())
+        scope = record["scope"]
+        if record["left_out"]:
+            scope += f", without {', '.join(record['left_out'])}"
         columns = [
-            name, record["hio"], record["multidict"], f"`{record['wheel']}`", record["scope"],
+            name, record["hio"], record["multidict"], f"`{record['wheel']}`", scope,
             counted(engines.get("c")), counted(engines.get("py")), str(skipped), record["date"],
         ]  # fmt: skip
         lines.append(f"| {' | '.join(columns)} |")

@@ -71,6 +71,15 @@ def clean_environment(**more: str) -> dict[str, str]:
     return {**kept, **more}
 
 
+def importing(tree: Path, names: set[str]) -> list[str]:
+    """List the test modules that cannot be without a package that is left out."""
+    if not names:
+        return []
+    asked = re.compile(rf"^(?:import|from) (?:{'|'.join(map(re.escape, names))})\b", re.MULTILINE)
+    paths = sorted((tree / "tests").glob("test_*.py"))
+    return [str(path.relative_to(tree)) for path in paths if asked.search(path.read_text())]
+
+
 def bounds(requirements: list[str]) -> list[str]:
     """Give those that bound what hio asks for: what else there is in --also comes later."""
     return [one for one in requirements if one.startswith(("cbor2", "lmdb", "multidict"))]
@@ -180,10 +189,13 @@ def main() -> int:
             sys.exit("the package that is imported is not that of the wheel")
         if (facts["engine"] is None) != (options.build == "pure" and options.wheel is None):
             sys.exit(f"the wheel {wheel.name} has the engine {facts['engine']}")
+        absent = importing(tree, without)
+        ignored = [f"--ignore={path}" for path in absent]
         core = [f"tests/test_{module}.py" for module in CORE.split()] if options.core else []
+        core = [path for path in core if path not in absent]
         counts = folder / "counts.json"
         suite = subprocess.run(
-            [python, "tests/both_engines.py", "-p", "no:cacheprovider", *core, *rest],
+            [python, "tests/both_engines.py", "-p", "no:cacheprovider", *ignored, *core, *rest],
             cwd=tree,
             env=clean_environment(
                 FASTHIO_COUNTS=str(counts),

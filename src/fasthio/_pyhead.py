@@ -40,6 +40,8 @@ _STATUS_LINE: Final = re.compile(
 _FIELD: Final = re.compile(rf"([{_TOKEN_CLASS}]+):([\t\x20-\x7e\x80-\xff]*)")
 #: A head longer than this goes line by line; so the line cache stays small.
 _QUICK_HEAD: Final = 8192
+#: What no line begins with: octets are U+0000 to U+00FF.
+_NO_PREFIX: Final = "\u0100"
 #: Places of the lines of a head among its fields; the status line is -1.
 _PLACES: Final = range(-1, _QUICK_HEAD)
 
@@ -88,16 +90,22 @@ class HeadParser:
         self.limits = LIMITS if limits is None else limits
         self.mapping: type[Any] = CIMultiDict if mapping is None else mapping
         self._copy = _copier_of(self.mapping)
+        self._asked = ""  # method as it was given, so that the same again costs nothing
+        self.method = ""
+        self._quick_room = max(0, min(_QUICK_HEAD, self.limits.line, self.limits.head))
         # the template: the last head that came in one piece
         self._lines: list[str] = []
         self._pairs: list[tuple[str, str]] = []
         self._kinds: list[tuple[int, int]] = []  # index and kind of framing fields
-        self._singles: list[bool] = []  # no other field of the head has this name
+        #: names with their colon, where no other field of the head has this name
+        self._prefixes: list[str] = []
         self._status: tuple[Any, ...] = ()
         self._kept: Any = None  # its headers, kept to be copied; None before it came twice
 
     def _start_head(self, method: str) -> None:
-        self.method = method.upper()
+        if method is not self._asked:
+            self._asked = method
+            self.method = method.upper()
         self.version: tuple[int, int] | None = None
         self.status: int | None = None
         self.reason: str | None = None
@@ -327,13 +335,14 @@ class HeadParser:
         The last head is kept as a template: lines that are the same again need not
         be looked at, and headers with the same names are a copy of the last ones.
         """
-        limits = self.limits
-        room = min(_QUICK_HEAD, limits.line, limits.head - (self.consumed - self._section))
-        stop = rx.find(_HEAD_END, pos, pos + max(0, room))
+        room = self._quick_room
+        if self.consumed != self._section:
+            room = max(0, min(room, self.limits.head - (self.consumed - self._section)))
+        stop = rx.find(_HEAD_END, pos, pos + room)
         if stop < 0:
             return 0
         lines = rx[pos:stop].decode("iso-8859-1").split("\r\n")
-        if len(lines) > limits.fields + 1:
+        if len(lines) > self.limits.fields + 1:
             return 0
         last = self._lines
         if last and lines[0] == last[0]:
@@ -356,14 +365,24 @@ class HeadParser:
 
     def _quick_same(self, lines: list[str]) -> bool:
         """Make the headers from the template's, where the names are the same."""
-        last, pairs = self._lines, self._pairs
+        pairs, prefixes = self._pairs, self._prefixes
         fresh = {}
-        for index in compress(_PLACES, map(ne, lines, last)):
-            if index >= 0:
-                field = _field_of(lines[index + 1])
-                if field is None or field[0] != pairs[index][0] or not self._singles[index]:
+        for index in compress(_PLACES, map(ne, lines, self._lines)):
+            if index < 0:
+                continue
+            line = lines[index + 1]
+            name = pairs[index][0]
+            if not line.startswith(prefixes[index]):
+                return False
+            value = line[len(name) + 1 :]
+            if value.isascii() and value.isprintable():  # it is field content, and cheap to see
+                value = value.strip(" ")
+            else:
+                field = _field_of(line)
+                if field is None:
                     return False
-                fresh[index] = field
+                value = field[1]
+            fresh[index] = (name, value)
         if self._kept is None:
             if self._copy is None or len(fresh) == len(pairs):
                 return False
@@ -403,10 +422,12 @@ class HeadParser:
         names = [pair[0] for pair in pairs]
         if names != [pair[0] for pair in old]:
             self._kept = None
-            self._singles = [True] * len(names)
+            self._prefixes = [name + ":" for name in names]
             if len(set(names)) < len(names) or len({name.lower() for name in names}) < len(names):
                 folded = [name.lower() for name in names]
-                self._singles = [folded.count(name) == 1 for name in folded]
+                for index, name in enumerate(folded):
+                    if folded.count(name) > 1:
+                        self._prefixes[index] = _NO_PREFIX
         elif self._copy is not None:
             self._kept = self._copy(self.headers)
         self._lines, self._pairs, self._kinds = lines, pairs, kinds

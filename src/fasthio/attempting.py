@@ -278,9 +278,9 @@ class Attempter(Dispatcher):
             line.flight = flight.line = None
             if client.respondent.reusable and not connector.cutoff and not connector.txbs:
                 self._lines.keep(line)
-                line.settle()
             else:
                 self._lines.hang_up(line)  # its client is opened again for the next poll
+            line.settle()
         status, phrase = response["status"], response["reason"] or ""
         headers, body = response["headers"], response["body"]
         if not errored:

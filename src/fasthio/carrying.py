@@ -187,7 +187,7 @@ class Carrier(Linker):
         left = self.Bound
         while True:
             if exchange.bulky and self._may_receive_bulk(connector, respondent):
-                more = self._receive_bulk(connector, respondent.engine, left)
+                more = self._receive_bulk(connector, respondent.engine, left, exchange.pouring)
             else:
                 before = len(rxbs)
                 connector.serviceReceives()
@@ -232,11 +232,12 @@ class Carrier(Linker):
             and connector.direct
         )
 
-    def _receive_bulk(self, connector: Any, engine: Any, left: int) -> int:
-        """Receive straight into the body; give how much came."""
+    @staticmethod
+    def _receive_bulk(connector: Any, engine: Any, left: int, pouring: bool) -> int:
+        """Receive straight into the body, which stays empty if `pouring`; give how much came."""
         wanted = engine.wanted
         size = min(wanted if wanted > 0 else connector.Stride, connector.Stride, left)
-        count: int = connector.receive_into(engine.body, size, max(wanted, 0))
+        count: int = connector.receive_into(engine.body, size, 0 if pouring else max(wanted, 0))
         if count:
             engine.received(count)
         return count

@@ -142,10 +142,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("port", nargs="?", type=int, default=0, help="0, the default, finds one")
     port = parser.parse_args(arguments).port
     try:
-        with serving(port) as root:
+        with contextlib.suppress(KeyboardInterrupt), serving(port) as root:
             print(f"{root} has {' '.join(PATHS)}; Ctrl-C ends it", flush=True)
-            with contextlib.suppress(KeyboardInterrupt):
-                threading.Event().wait()
+            threading.Event().wait()
     except (OSError, OverflowError) as error:
         print(f"{parser.prog}: port {port}: {error}", file=sys.stderr)
         return 1

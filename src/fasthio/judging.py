@@ -73,11 +73,12 @@ def _remember(target: Target, result: PollResult) -> None:
     before = target.etag, target.modified, target.kept is None
     if result.outcome == "unchanged":
         # RFC 9111 4.3.4: fields of the 304 take the place of those kept
-        target.etag = headers.get("etag", target.etag)
-        target.modified = headers.get("last-modified", target.modified)
+        target.etag = headers.get("etag") or target.etag
+        target.modified = headers.get("last-modified") or target.modified
     elif result.outcome == "ok" and result.status == 200 and not result.redirects:
-        target.etag = headers.get("etag")
-        target.modified = headers.get("last-modified")
+        # an empty one is none (RFC 9110 8.8.3)
+        target.etag = headers.get("etag") or None
+        target.modified = headers.get("last-modified") or None
         some = target.etag is not None or target.modified is not None
         target.kept = result if some else None
     if before != (target.etag, target.modified, target.kept is None):

@@ -12,6 +12,7 @@ from hio.help import Hict
 
 from .clienting import Client
 from .connecting import Connector
+from .engine import ResponseParser
 from .grammar import LIMITS, Limits
 from .responding import Respondent
 from .waiting import READ, WRITE
@@ -200,7 +201,7 @@ class Line:
         self._dressed = None
 
     def settle(self) -> None:
-        """See, after an exchange of the client, whether the next one may do without it."""
+        """Be done with an exchange of the client; see whether the next one may do without it."""
         client = self.client
         connector = self.connector
         self.short = (
@@ -210,6 +211,9 @@ class Line:
             and not connector.rxbs
             and client._over is None
         )
+        respondent = client.respondent
+        assert isinstance(respondent, PollRespondent)
+        respondent.shed(self.short)
 
     def wants(self) -> int:
         """Tell what the selector must watch the socket for; 0 for nothing."""
@@ -386,6 +390,20 @@ class PollRespondent(Respondent):
     def dictify(self) -> None:
         """Decode nothing."""
         self.data = None
+
+    def shed(self, short: bool) -> None:
+        """Let go of the last response: an idle connection is not to keep its body.
+
+        Args:
+            short: True where the next one is expected past this respondent: then the
+                memory of the last head goes, too.
+        """
+        if short:
+            self.engine = ResponseParser(limits=self.engine.limits, mapping=Hict)
+        else:
+            self.engine.start(self.method)
+        self.headers = self.trails = self.parms = None
+        self.body = bytearray()
 
 
 class PollClient(Client):

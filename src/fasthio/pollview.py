@@ -531,8 +531,10 @@ def describe(result: PollResult) -> str:
     if result.outcome == "skipped":
         times = f", {result.count} polls" if result.count > 1 else ""
         return f"SKIPPED {result.reason}{times}"
+    if result.outcome == "cancelled":
+        return f"CANCELLED {result.reason}"
     latency = result.latency
-    if result.outcome in ("error", "timeout", "cancelled") or latency is None:
+    if result.outcome in ("error", "timeout") or latency is None:
         return f"FAILED {result.reason}: {printable(result.error or result.outcome)}"
     words = [f"{result.status} {printable(result.phrase)}".rstrip()]
     words.append(f"{result.octets} octets")

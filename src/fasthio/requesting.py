@@ -81,9 +81,9 @@ class _Whole:
         "version",
     )
 
-    def __init__(self, requester: Requester, built: _Built) -> None:
+    def __init__(self, requester: Requester, built: _Built, path: str) -> None:
         self.method: str = requester.method
-        self.path: str = requester.path
+        self.path = path
         self.body: bytes = requester.body
         self.hostname = requester.hostname
         self.port = requester.port
@@ -381,15 +381,14 @@ class Requester:
             and built.head is self.head  # else a field may change in place
             and self._direct
             and type(path) is str
-            and path is self.path
-            and path is self._plain
+            and path == self.path == self._plain
             and type(self.qargs) is dict
             and not self.qargs
             and self.fragment == ""
             and type(self.body) is bytes
             and self.data is self.fargs is self.target is None
         ):
-            self._whole = _Whole(self, built)
+            self._whole = _Whole(self, built, path)
         return msg
 
     def _find(

@@ -70,7 +70,7 @@ _UNMADE: Any = object()
 def _blank() -> dict[str, Any]:
     """Give the attributes that a respondent begins with."""
     blank = dict(vars(httping.Parsent()))
-    del blank["parser"]
+    blank.pop("parser", None)
     blank.update(
         dict.fromkeys(
             ("fault", "_own", "status", "code", "reason", "redirectant", "redirected",
@@ -82,6 +82,8 @@ def _blank() -> dict[str, Any]:
 
 
 _BLANK = _blank()
+#: What of it is not to be shared: `msg` and `body`, and whatever a later hio adds.
+_OWN = tuple(name for name, value in _BLANK.items() if hasattr(value, "copy"))
 
 
 class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
@@ -175,10 +177,12 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
             limits: bounds on what a response may cost; None for the default ones.
             kwa: `msg`, `dictable` and `method` as for hio's Parsent.
         Raises:
-            TypeError: another argument in `kwa`.
+            TypeError: another argument is given.
         """
         # all at once: what a Parsent begins with, and ours
         own = _BLANK.copy()
+        for name in _OWN:
+            own[name] = own[name].copy()
         own["engine"] = ResponseParser(limits=limits, mapping=Hict)
         own["redirects"] = redirects if redirects is not None else []
         own["redirectable"] = bool(redirectable)
@@ -186,11 +190,11 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
         own["retry"] = retry if retry is not None else self.Retry
         own["leid"] = leid
         msg = kwa.pop("msg", None)
-        own["msg"] = msg if msg is not None else bytearray()
+        if msg is not None:
+            own["msg"] = msg
         own["dictable"] = bool(kwa.pop("dictable", None))
         method = kwa.pop("method", "GET")
         own["method"] = method.upper() if method else "GET"
-        own["body"] = bytearray()
         if kwa:
             raise TypeError(f"Respondent takes no argument {next(iter(kwa))!r}")
         if self.__dict__:  # a subclass has begun before
@@ -396,18 +400,14 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
         elif not (closed or engine.done or (self.evented and self.body)):
             return  # without `msg`: all or some was received in place
         try:
-            before, count = engine.consumed, 0
             try:
-                count = engine.parse(msg, closed)
+                engine.take(msg, closed)
             except ParseError:
-                count = engine.consumed - before
                 if engine.headed and not self.headed:
                     self._publish()
                 if self.evented:  # events before the fault count, and so does a fault of theirs
                     self._parse_events()
                 raise
-            finally:
-                del msg[:count]
             self.body = engine.body
             if not self.headed and engine.headed:
                 self._publish()
