@@ -167,27 +167,26 @@ class Fleet(Coordinator):
             TypeError: a target that cannot go to another process.
             FleetError: the fleet cannot go on.
         """
-        specs = list(specs)
+        shares = [Share(0, spec, 0.0) for spec in specs]  # what takes long, before the lock
+        for share in shares:
+            if callable(share.spec.expect):
+                _check_portable(share.spec)
         with self._lock:
             self._check()
+            labels: set[str] = set()
+            for share in shares:
+                if share.label in self._labels or share.label in labels:
+                    raise ValueError(f"label is there already: {share.label!r}")
+                labels.add(share.label)
             now = self._tyme() + LEAD
             self._spread = max(self._spread, now)
             step = 1.0 / (self._openings * max(1, len(self._members)))
-            shares: list[Share] = []
-            labels: set[str] = set()
-            for spec in specs:
-                phase = now
-                if spec.every > 0.0:
-                    phase += (self._spread + step * len(shares) - now) % spec.every
+            for share in shares:
                 self._serial += 1
-                share = Share(self._serial, spec, phase)
-                if share.label in self._labels or share.label in labels:
-                    raise ValueError(f"label is there already: {share.label!r}")
-                if callable(spec.expect):
-                    _check_portable(spec)
-                labels.add(share.label)
-                shares.append(share)
-            self._spread += step * len(shares)
+                share.id, share.phase = self._serial, now
+                if share.spec.every > 0.0:
+                    share.phase += (self._spread - now) % share.spec.every
+                self._spread += step
             for share in shares:
                 self._shares[share.id] = self._labels[share.label] = share
                 self._origins.setdefault(share.origin, {})[share.id] = share

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from .fleeterrors import FleetError, SchedulerError, WorkerError
@@ -19,7 +20,7 @@ from .fleetjoining import address_of, enlist, list_workers
 from .fleetledger import Figures, Share
 from .fleetmembers import FleetEvent, FleetResult, Member, TakeOver, unpack
 from .fleetworker import Sealed, Settings
-from .sharing import share_out
+from .sharing import share_out, weigh
 from .sinks import SinkError
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ LOOK: Final = 0.5
 GUARD: Final = 0.5
 #: Targets that one command carries at most.
 CARRY: Final = 2_000
+#: Targets that are placed in one round at most, so that workers keep their leases.
+PLACE: Final = 5_000
 #: Most events that are kept.
 EVENTS: Final = 1_000
 
@@ -73,7 +76,7 @@ class Coordinator:
         self._shares: dict[int, Share] = {}
         self._labels: dict[str, Share] = {}
         self._origins: dict[tuple[Any, ...], dict[int, Share]] = {}
-        self._owners: dict[tuple[Any, ...], str | None] = {}
+        self._owners: dict[tuple[Any, ...], tuple[int, str]] = {}  # weight and name
         self._homeless: dict[int, tuple[Share, TakeOver | None]] = {}
         self._serial = 0
         self._ever = False
@@ -251,7 +254,8 @@ class Coordinator:
     def _lose(self, member: Member, cause: str, now: float) -> None:
         """Give what a worker had to the others."""
         del self._members[member.name]
-        self._owners.clear()
+        for share in member.shares.values():  # what it had is given anew, the rest stays
+            self._owners.pop(share.origin, None)
         self._ghosts.append(member)
         past = self._past.setdefault(member.name, Figures())
         past.merge(member.figures)
@@ -315,18 +319,24 @@ class Coordinator:
 
     # who has what
 
-    def _owner(self, origin: tuple[Any, ...]) -> str | None:
-        if origin not in self._owners:
-            self._owners[origin] = share_out(self._members, origin)
-        return self._owners[origin]
+    def _owner(self, origin: tuple[Any, ...]) -> str:
+        """Give the name of the member that an origin goes to; there is one."""
+        owner = self._owners.get(origin)
+        if owner is None or owner[1] not in self._members:
+            name = share_out(self._members, origin)
+            assert name is not None
+            owner = self._owners[origin] = (weigh(name, origin), name)
+        return owner[1]
 
     def _rebalance(self, name: str) -> None:
         """Have the others let go what goes to a worker that has joined."""
-        self._owners.clear()
         leaving: dict[str, list[int]] = {}
         for origin, shares in self._origins.items():
-            if self._owner(origin) != name:
+            own = (weigh(name, origin), name)  # one hash for each origin, however many workers
+            owner = self._owners.get(origin)
+            if owner is None or own < owner:  # None: it is placed anew in any case
                 continue
+            self._owners[origin] = own
             for share in shares.values():
                 if share.worker is not None and share.worker != name and not share.moving:
                     share.moving = True
@@ -340,11 +350,9 @@ class Coordinator:
         if not self._members:
             return
         takes: dict[tuple[str, TakeOver | None], list[Share]] = {}
-        for share, takeover in self._homeless.values():
-            owner = self._owner(share.origin)
-            assert owner is not None
-            takes.setdefault((owner, takeover), []).append(share)
-        self._homeless = {}
+        for number in list(islice(self._homeless, PLACE)):
+            share, takeover = self._homeless.pop(number)
+            takes.setdefault((self._owner(share.origin), takeover), []).append(share)
         for (owner, takeover), shares in takes.items():
             member = self._members[owner]
             for at in range(0, len(shares), CARRY):

@@ -120,17 +120,20 @@ def local(workers: int, *, timeout: float = 30.0) -> Iterator[Any]:
     Raises:
         SchedulerError: the cluster does not come up.
     """
+    import dask
     from distributed import Client, LocalCluster
 
     try:
-        cluster = LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            dashboard_address=None,
-            host="127.0.0.1",
-            silence_logs=logging.ERROR,
-        )
+        # Dask's profiler looks at all threads a hundred times a second, for the dashboard
+        with dask.config.set({"distributed.worker.profile.enabled": False}):
+            cluster = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address=None,
+                host="127.0.0.1",
+                silence_logs=logging.ERROR,
+            )
     except (OSError, RuntimeError) as error:
         raise SchedulerError("unreachable", "local cluster", _innermost(error)) from error
     with cluster, Client(cluster, set_as_default=False, direct_to_workers=True) as client:
