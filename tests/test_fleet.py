@@ -10,6 +10,7 @@ import json
 import signal
 import socket
 import sqlite3
+import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -32,6 +33,7 @@ from fleets import Backend, Cluster, serving, wait_until
 
 pytestmark = [
     pytest.mark.engines,  # not again on the other one
+    pytest.mark.skipif(sys.platform == "win32", reason="stops and goes on by signals of POSIX"),
     # of Dask's and tornado's own, as sockets of killed processes are left to the collector
     pytest.mark.filterwarnings("ignore"),
 ]

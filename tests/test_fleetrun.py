@@ -40,6 +40,7 @@ def start(*arguments: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.engines
+@pytest.mark.skipif(sys.platform == "win32", reason="ends by a signal of POSIX")
 def test_scheduler(cluster: Cluster, backend: Backend, tmp_path: Path) -> None:
     pytest.importorskip("distributed", reason="distributed is not installed")
     targets = tmp_path / "targets.txt"
