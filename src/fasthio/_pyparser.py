@@ -298,8 +298,9 @@ class ResponseParser(HeadParser):
             if count < _GATHER:
                 self.body += rx[pos : pos + count]
             else:
-                with memoryview(rx) as view:
-                    self.body += view[pos : pos + count]
+                # PyPy would keep a view that is not released for long
+                with memoryview(rx) as view, view[pos : pos + count] as piece:
+                    self.body += piece
             self.consumed += count
             self._taken += count
             self._left -= count
@@ -321,8 +322,8 @@ class ResponseParser(HeadParser):
         if over:
             assert limit is not None
             count = max(0, limit - len(self.body))
-        with memoryview(rx) as view:
-            self.body += view[pos : pos + count]
+        with memoryview(rx) as view, view[pos : pos + count] as piece:
+            self.body += piece
         self.consumed += count
         self._taken += count
         if over:
