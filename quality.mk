@@ -1,13 +1,13 @@
 # make fuzz      hold the engines to each other for FUZZ_SECONDS, with atheris where it can be had
-# make asan      the engine tests on a C engine with address and undefined-behaviour sanitizers
+# make asan      the suite on a C engine with address and undefined-behaviour sanitizers
 # make coverage  the lines of the engines that the tests run, those of the .pyx too
 # make linear    instructions of the C engine on responses of doubling size (needs valgrind)
 # Included by the Makefile, whose virtual environment they use.
 
 FUZZ_SECONDS ?= 60
 FUZZ_ENGINES ?= both
-ENGINE_TESTS := tests/test_parser.py tests/test_parser_law.py tests/test_parser_properties.py \
-	tests/test_eventing.py
+# what runs in processes of its own, or in nothing of C
+NOT_SANITIZED := test_bench test_docs test_package $(notdir $(basename $(wildcard tests/test_fleet*.py)))
 SANITIZERS = $(shell cc -print-file-name=libasan.so) $(shell cc -print-file-name=libubsan.so)
 
 .PHONY: fuzz asan coverage linear
@@ -27,8 +27,10 @@ fuzz: $(STAMP)-dev engine
 asan: $(STAMP)-dev
 	$(RUN) tools/variant.py asan
 	LD_PRELOAD='$(SANITIZERS)' PYTHONMALLOC=malloc PYTHONPATH=build/asan \
-	ASAN_OPTIONS=detect_leaks=0:halt_on_error=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
-	$(RUN) -m pytest -q -p no:cacheprovider --timeout 600 -k 'not [py' $(ENGINE_TESTS)
+	ASAN_OPTIONS=detect_leaks=0:halt_on_error=1:handle_segv=0 \
+	UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 FASTHIO_ENGINE=c \
+	$(RUN) -m pytest -q -p no:cacheprovider --timeout 600 -k 'not [py' \
+	$(NOT_SANITIZED:%=--ignore tests/%.py) tests
 
 TRACED_TESTS := tests/test_parser.py tests/test_responding.py tests/test_syntax.py tests/test_eventing.py
 # what takes long and walks no line that the others do not

@@ -119,8 +119,9 @@ def hio(port: int, authority: str | None, spin: bool = False) -> Fetch:
 
 def fasthio(port: int, authority: str | None, spin: bool = False) -> Fetch:
     """Our Client, used in the same way."""
-    from fasthio import clienting
+    from fasthio import clienting, jsoning
 
+    jsoning._quick = None  # Python's json, as for all others
     return _hio_like(clienting, spin, port, authority)
 
 
@@ -341,7 +342,7 @@ NOTES = {
     "raw socket": "looks for the length and the end of the head, does not parse; the floor",
     "pyreqwest": "its own threads do the network: processor time is that of all threads",
     "hio": "`bs=65536`; `select.poll` waits between one `service()` and the next",
-    "fasthio": "used as hio is",
+    "fasthio": "used as hio is, without orjson",
 }
 
 

@@ -118,7 +118,7 @@ def requirements(python: Path, wheel: Path, without: set[str]) -> list[str]:
         "archive = zipfile.ZipFile(sys.argv[1])\n"
         "name = next(n for n in archive.namelist() if n.endswith('.dist-info/METADATA'))\n"
         "metadata = email.message_from_bytes(archive.read(name))\n"
-        "asked = ('poll', 'test', 'compress')\n"
+        "asked = ('poll', 'test', 'compress', 'speed')\n"
         "for one in map(Requirement, metadata.get_all('Requires-Dist')):\n"
         "    if one.name != 'fasthio' and (one.marker is None or "
         "any(one.marker.evaluate({'extra': extra}) for extra in asked)):\n"

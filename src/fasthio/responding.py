@@ -6,7 +6,6 @@ the step-by-step manner that hio's programs know.
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from multidict import istr
 from .engine import ResponseParser
 from .errors import ParseError, Reason
 from .eventing import EventSource
+from .jsoning import decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -37,11 +37,6 @@ _KEEP_ALIVE = istr("Keep-Alive")
 _PROXY_CONNECTION = istr("Proxy-Connection")
 
 _NO_OPTIONS: frozenset[str] = frozenset()
-
-_decoder = json.JSONDecoder()
-_decode = _decoder.decode
-#: What the decoder does at heart, without its looks for white space on either side.
-_scan: Any = _decoder.scan_once  # type: ignore[attr-defined]
 
 
 @lru_cache(maxsize=256)  # servers send few media types, over and over
@@ -430,12 +425,7 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
         """
         if self.jsoned or self.dictable:
             try:
-                text = self.body.decode()
-                try:
-                    data, end = _scan(text, 0)  # most begins and ends without white space
-                except StopIteration:
-                    end = -1
-                self.data = data if end == len(text) else _decode(text)
+                self.data = decode(self.body)
             except (ValueError, RecursionError):
                 self.data = None
 
