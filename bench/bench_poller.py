@@ -262,7 +262,9 @@ def bench_active(port: int, rounds: int) -> Iterator[str]:
         for target in list(poller)[:active]:
             poller.remove(target)
             poller.add(target.url, every=0.0, label=target.label, timeout=60.0)
-        poll_active(poller, active * 2)  # they are connected again
+        poll_active(poller, active * 2)
+        while poller.connections < count:  # they are connected again
+            poll_active(poller, active)
         ours, theirs = [], []
         requests = max(active, 300)
         for _ in range(rounds):

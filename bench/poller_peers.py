@@ -73,6 +73,11 @@ def run_fasthio(port: int, connections: int, requests: int) -> dict[str, Any]:
     for number in range(connections):
         poller.add(f"http://127.0.0.1:{port}{PATH}", every=0.0, label=str(number), timeout=60.0)
     results = poller.results
+    # what is measured begins when all connections are open, as it does for the others
+    while poller.connections < connections:
+        poller.service()
+        results.clear()
+        poller.wait(1.0)
     going = True
     while going:
         poller.service()
