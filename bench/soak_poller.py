@@ -28,6 +28,7 @@ sys.path.insert(0, str(HERE.parent))
 
 from bench.bench_poller import serve  # noqa: E402
 from bench.poller_peers import memory  # noqa: E402
+from fasthio.histogram import Histogram  # noqa: E402
 from fasthio.polling import Poller  # noqa: E402
 
 ADDRESSES = ("127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4")
@@ -112,7 +113,7 @@ def soak(port: int, hostile: int, targets: int, every: float, seconds: float) ->
     reached = dict.fromkeys(everything, 0)
     troubles: Counter[str] = Counter()
     outcomes: Counter[str] = Counter()
-    latencies: list[float] = []
+    latencies = Histogram()  # a list of them would grow
 
     def account(result: Any) -> None:
         if result.number != reached[result.target]:
@@ -125,7 +126,7 @@ def soak(port: int, hostile: int, targets: int, every: float, seconds: float) ->
             if result.outcome != "ok" and result.reason != "stopped":
                 troubles[f"good backend: {result.outcome} {result.reason}"] += 1
             elif result.latency is not None:
-                latencies.append(result.latency.total)
+                latencies.add(result.latency.total)
         for other in pending.pop(result.target, ()):
             account(other)
 
@@ -176,15 +177,14 @@ def soak(port: int, hostile: int, targets: int, every: float, seconds: float) ->
     first, last = samples[min(5, len(samples) - 1)][1], samples[-1][1]
     if last > first * 1.05 + 2 * 2**20:
         troubles[f"memory grew from {first / 2**20:.0f} to {last / 2**20:.0f} MiB"] += 1
-    latencies.sort()
     print()
     for name, count in sorted(outcomes.items()):
         print(f"{count:9,} {name}")
     print()
     print(
         f"{total:,} due polls, {poller.begun:,} begun, {cpu / max(poller.begun, 1) * 1e6:.0f} us "
-        f"CPU each; good backends p50 {latencies[len(latencies) // 2] * 1e3:.2f} ms, "
-        f"p99 {latencies[len(latencies) * 99 // 100] * 1e3:.2f} ms"
+        f"CPU each; good backends p50 {(latencies.percentile(0.5) or 0) * 1e3:.2f} ms, "
+        f"p99 {(latencies.percentile(0.99) or 0) * 1e3:.2f} ms"
     )
     for trouble, count in troubles.items():
         print(f"TROUBLE {trouble}: {count}")
