@@ -186,6 +186,25 @@ cdef class ResponseParser(HeadParser):
             return self._left
         return -1 if self._state == UNTIL_CLOSE and self._most_body < 0 else 0
 
+    def snapshot(self):
+        with cython.critical_section(self):
+            if self._body is None:
+                self._body = bytearray()
+            return (
+                self.headed,
+                self._state == DONE,
+                self._wanted(),
+                self.version,
+                self.status,
+                self.reason,
+                self.headers,
+                None if self._framing < 0 else FRAMINGS[self._framing],
+                self.length,
+                self._body,
+                self.trailers,
+                self.conflicted,
+            )
+
     def received(self, count):
         with cython.critical_section(self):
             wanted = self._wanted()

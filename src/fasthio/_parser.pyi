@@ -185,6 +185,29 @@ class ResponseParser(HeadParser):
     def wanted(self) -> int:
         """Octets that may be put straight at the end of `body`: of the fixed body or chunk
         under way, 0 if none, -1 without bound until the peer closes."""
+    def snapshot(
+        self,
+    ) -> tuple[
+        bool,
+        bool,
+        int,
+        tuple[int, int] | None,
+        int | None,
+        str | None,
+        Any,
+        str | None,
+        int | None,
+        bytearray,
+        Any,
+        bool,
+    ]:
+        """Give at once what is known of the message; nothing is copied.
+
+        Returns:
+            The attributes `headed`, `done`, `wanted`, `version`, `status`, `reason`,
+            `headers`, `framing`, `length`, `body`, `trailers` and `conflicted`, in this
+            order. One by one they cost the C engine five times as much.
+        """
     def received(self, count: int) -> None:
         """Note that octets were put straight at the end of `body`, none being left in `rx`.
 

@@ -108,6 +108,22 @@ class ResponseParser(HeadParser):
             return self._left
         return -1 if self._state == _UNTIL_CLOSE and self.limits.body is None else 0
 
+    def snapshot(self) -> tuple[Any, ...]:
+        return (
+            self.headed,
+            self._state == _DONE,
+            self.wanted,
+            self.version,
+            self.status,
+            self.reason,
+            self.headers,
+            self.framing,
+            self.length,
+            self.body,
+            self.trailers,
+            self.conflicted,
+        )
+
     def received(self, count: int) -> None:
         wanted = self.wanted
         if count < 0 or (count > wanted and wanted >= 0):
