@@ -298,7 +298,7 @@ def test_copies_and_pickles() -> None:
 def fresh(requester: Requester) -> bytes:
     """Build the same with nothing kept."""
     twin = copy.copy(requester)
-    twin._built = requesting._UNBUILT
+    twin._built = requesting.UNBUILT
     twin._queried = None
     twin._path = twin._plain = None
     twin.headers = requester.headers.copy()

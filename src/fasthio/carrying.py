@@ -23,7 +23,7 @@ from .exchanging import UNLINKED, Exchange, Timeouts, closes, retarget
 from .linking import UNPARSABLE, Linker
 from .redirecting import MAX_REDIRECTS
 from .requesting import Requester
-from .responding import Respondent
+from .responding import UNMADE, Respondent
 
 if TYPE_CHECKING:
     from collections import deque
@@ -62,10 +62,14 @@ class Carrier(Linker):
         "_home",
         "_idle",
         "_leftover",
+        "_ours",
         "_sink",
         "_timeouts",
         "Bound",
     )
+
+    #: What `transmit` is unless a program has its own.
+    _Transmits: tuple[Any, ...] = ()
 
     requests: deque[dict[str, Any]]
     responses: deque[dict[str, Any]]
@@ -90,9 +94,10 @@ class Carrier(Linker):
         """Do all there is to do now; never raises for what a peer does."""
         connector = self.connector
         exchange = self._exchange
+        # at least 0: all ways to the socket are ours
+        fd = connector._idle_fd if connector is self._ours else -1
         if exchange is None and not self.requests:
             # 99 in 100 services find nothing to do: see that as cheaply as can be
-            fd = getattr(connector, "_idle_fd", -1)
             kind = type(self)
             if (
                 fd >= 0
@@ -106,7 +111,7 @@ class Carrier(Linker):
                 return
         try:
             if (
-                getattr(connector, "_fd", -1) < 0
+                (fd < 0 and getattr(connector, "_fd", -1) < 0)
                 or connector.cs is not self._link
                 or self._over is not None
                 or (exchange is not None and not (self.waited and exchange.link is self._link))
@@ -120,7 +125,8 @@ class Carrier(Linker):
                     self._renew()  # the connection was found to be over
                     exchange = self._exchange
                 connector = self.connector
-            if exchange is None or exchange.link is not UNLINKED:
+                fd = connector._idle_fd if connector is self._ours else -1
+            if (exchange is None or exchange.link is not UNLINKED) and (fd < 0 or connector.txbs):
                 connector.serviceSends()
             self.serviceResponse()
         except OSError as error:
@@ -158,16 +164,62 @@ class Carrier(Linker):
         elif self._link is not UNLINKED and connector.cs is self._link and not connector.cutoff:
             # a look before a connection is used again: has the server closed it,
             # or said something nobody asked for (RFC 9112 6.3, 9.3.1)?
-            fd = getattr(connector, "_idle_fd", -1)
-            if fd < 0 or _look(fd) != _NOTHING:
+            if (
+                connector is not self._ours
+                or connector._idle_fd < 0
+                or _look(connector._idle_fd) != _NOTHING
+            ):
                 connector.serviceReceives()
             if connector.rxbs and self._over != "tunnel":
                 self._unsolicited()
         request = self.latest = self.requests.popleft()
         try:
-            self.transmit(**request)
+            if not self._repeat(request):
+                self.transmit(**request)
         except _UNBUILDABLE as error:
             self._refuse_request(error)
+
+    def _repeat(self, request: dict[str, Any]) -> bool:
+        """Send the request that was sent last once more, where this is the same.
+
+        Programs that poll do nothing else: what `transmit` would look at is known.
+
+        Returns:
+            False where it is another, or nothing is as it was.
+        """
+        connector = self.connector
+        requester = self.requester
+        respondent = self.respondent
+        if not (
+            self._exchange is None
+            and connector is self._ours
+            and connector._idle_fd >= 0
+            and connector.cs is self._link
+            and self._over is None
+            and self._home is None
+            and self._timeouts is None
+            and not (self._foreign_id or self._decode or self._sink or connector.txbs)
+            and type(requester) is Requester
+            and type(respondent) is Respondent
+            and respondent._parser is UNMADE
+            and respondent.ended
+            and not (respondent.msg or respondent.closed)
+            and type(self).transmit in self._Transmits
+        ):
+            return False
+        whole = requester.repeat(request)
+        if whole is None:
+            return False
+        self.waited = True
+        exchange = self._exchange = Exchange()
+        exchange.octets = octets = whole.msg
+        exchange.whole = whole
+        method = exchange.method = whole.method
+        exchange.link = connector.cs
+        exchange.phase = 1
+        connector.send_direct(octets)
+        respondent.expect(method)
+        return True
 
     def serviceResponse(self) -> None:
         """Receive and parse; put out a response that is complete."""
@@ -183,11 +235,14 @@ class Carrier(Linker):
         elif exchange.link is UNLINKED:
             return
         respondent = self.respondent
+        direct = connector is self._ours and connector._idle_fd >= 0
         rxbs = connector.rxbs
         left = self.Bound
         while True:
             if exchange.bulky and self._may_receive_bulk(connector, respondent):
                 more = self._receive_bulk(connector, respondent.engine, left, exchange.pouring)
+            elif direct:
+                more = connector.receive_direct()
             else:
                 before = len(rxbs)
                 connector.serviceReceives()
@@ -321,9 +376,10 @@ class Carrier(Linker):
             octets = requester.rebuild(method, path, qargs, fragment, headers, body, data, fargs)
             octets = retarget(octets, following.origin_form)
         self.waited = True
+        timeouts = self._timeouts
         if exchange is None:
             exchange = self._exchange = Exchange()
-            if self._timeouts is not None:
+            if timeouts is not None:
                 exchange.started = self._tyme()
             if self._foreign_id:
                 self._foreign_id = False
@@ -334,7 +390,7 @@ class Carrier(Linker):
         latest = self.latest
         if self._decode or self._sink is not None or (latest is not None and "sink" in latest):
             exchange.pouring = True
-        if self._timeouts is not None:
+        if timeouts is not None:
             exchange.mark = self._tyme()
         exchange.octets = octets
         method = exchange.method = requester.method
@@ -349,6 +405,8 @@ class Carrier(Linker):
         else:
             exchange.link = UNLINKED
             exchange.phase = 0
+        exchange.sent = self._describe()
+        exchange.whole = None
         connector.tx(octets)
         respondent = self.respondent
         respondent.reinit(method=method)
@@ -411,21 +469,37 @@ class Carrier(Linker):
             return
         respondent.dictify()
         connector = self.connector
-        requester = self.requester
+        whole = exchange.whole
+        ours = isinstance(respondent, Respondent)
         if (
-            isinstance(respondent, Respondent)
+            ours
             and respondent.reusable
             and not respondent.errored
             and not connector.rxbs
             and respondent.method != "CONNECT"
-            and _CONNECTION not in requester.headers
+            and (whole.lasting if whole is not None else _CONNECTION not in self.requester.headers)
         ):
             self._leftover = bool(connector.txbs)
         else:
             self._judge(respondent)
         if stream is not None:
             self._refuse_to_go_on(stream)
-        response = self._response(respondent)
+        headers = respondent.headers
+        body = respondent.body
+        if not ours:  # hio's own uses both again
+            headers = headers.copy() if headers is not None else help.Hict()
+            body = bytearray(body)
+        response = {
+            "version": respondent.version,
+            "status": respondent.status,
+            "reason": respondent.reason,
+            "headers": headers,
+            "body": body,
+            "data": respondent.data,
+            "request": self._request_sent() if whole is None else whole.sent(),
+            "errored": respondent.errored,
+            "error": respondent.error,
+        }
         if respondent.redirectant and self._leads(respondent, response):
             self.redirects.append(response)
             self.redirect()
@@ -460,28 +534,17 @@ class Carrier(Linker):
             self._over = "peer" if ended_by_close else "own"
         self._leftover = bool(connector.txbs)
 
-    def _response(self, respondent: Any) -> dict[str, Any]:
-        """Make the dict of a response."""
-        ours = isinstance(respondent, Respondent)
-        headers = respondent.headers
-        body = respondent.body
-        if not ours:  # hio's own uses both again
-            headers = headers.copy() if headers is not None else help.Hict()
-            body = bytearray(body)
-        return {
-            "version": respondent.version,
-            "status": respondent.status,
-            "reason": respondent.reason,
-            "headers": headers,
-            "body": body,
-            "data": respondent.data,
-            "request": self._request_sent(),
-            "errored": respondent.errored,
-            "error": respondent.error,
-        }
-
     def _request_sent(self) -> dict[str, Any]:
-        """Give the request as it went out, with all that travels with it."""
+        """Give the request as it went out, with all that travels with it (hio: D56)."""
+        exchange = self._exchange
+        if exchange is None:
+            return self._describe()
+        if exchange.whole is not None:
+            return exchange.whole.sent()
+        return self._describe() if exchange.sent is None else exchange.sent
+
+    def _describe(self) -> dict[str, Any]:
+        """Describe what the requester has built last, with all that travels with it."""
         requester = self.requester
         latest = self.latest
         request = latest.copy() if latest is not None else {}

@@ -366,6 +366,16 @@ class Client(Carrier):
             ValueError: what cannot be sent, named; nothing is queued then (hio: D51).
         """
         requester = self.requester
+        if (
+            headers is None and qargs is None and body is None and data is None and fargs is None
+            and reply is None and not kwa
+            and self._home is None and self.stream is None
+            and type(requester) is Requester
+        ):  # fmt: skip
+            whole = requester.recall(method, path)
+            if whole is not None:  # the same again, and nothing travels with it
+                self.requests.append(whole.described())
+                return
         away = None
         if self._home is not None and self._exchange is not None:
             # a redirect is away; what is queued now is meant for home
@@ -475,6 +485,9 @@ class Client(Carrier):
             self.service()
             yield b""
         return self.respond()
+
+
+Client._Transmits = (Client.transmit,)
 
 
 def _secured(connector: Any) -> bool:

@@ -16,6 +16,7 @@ from hio.core.http import httping
 
 from .errors import ExchangeError, Reason, exchange_error
 from .exchanging import IDEMPOTENT, UNLINKED
+from .socketing import Connector
 from .streaming import Streamer
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Linker(Streamer):
     # where a client begins; most of these never change in its life
     _exchange: Exchange | None = None
     _link: Any = UNLINKED  # socket of the connection that is known to be made
+    _ours: Any = None  # its connector, where that is one of ours
     _over: str | None = None  # see above
     _persistent: bool = False  # refused connections are an error from now on
     _leftover: bool = False  # txbs begins with the rest of an answered request
@@ -150,6 +152,7 @@ class Linker(Streamer):
         if self._link is not UNLINKED:
             connector.clearRxbs()  # no octet of an earlier connection is seen again
         self._link = connector.cs
+        self._ours = connector if isinstance(connector, Connector) else None
         self._over = None
         self._persistent = True
         for name in self._Often:  # found sooner than in the class from now on

@@ -38,6 +38,7 @@ _WAYS_IN: Final = frozenset(
         "send",
         "serviceReceives",
         "serviceSends",
+        "tx",
         "_accepted",
         "_connected",
     )
@@ -331,7 +332,10 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
         if self._untouched("send"):
             self._send_fd = fd
         if self._fd >= 0 <= self._send_fd and (
-            self._untouched("serviceReceives") and self._untouched("serviceSends")
+            self._untouched("serviceReceives")
+            and self._untouched("serviceSends")
+            and "tx" not in self.__dict__
+            and type(self).tx is tcp.Client.tx
         ):
             self._idle_fd = fd
 
@@ -381,24 +385,34 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
 
     def serviceReceives(self) -> None:
         """Receive what there is into `rxbs`, `Bound` octets at most (hio: D46, no bound)."""
-        fd = self._fd
-        if fd < 0:
+        if self._fd < 0:
             self._service_receives()
-            return
-        size = self.bs
+        else:
+            self.receive_direct()
+
+    def receive_direct(self) -> int:
+        """Do as `serviceReceives`, past `receive`; only while `direct`.
+
+        Returns:
+            Octets appended to `rxbs`.
+        """
         rxbs = self.rxbs
-        count = _receive(fd, rxbs, size)
+        size = self.bs
+        count: int = _receive(self._fd, rxbs, size)
+        if 0 < count < size and not self.wl:
+            return count  # a short read has emptied the socket
         if count == _EAGAIN:
-            return
-        left = self.Bound
+            return 0
+        taken = 0
         while count > 0:
             if self.wl:
                 self.wl.writeRx(bytes(rxbs[-count:]), self.ha)
-            left -= count
-            if count < size or left <= 0:
-                return  # a short read has emptied the socket
-            count = _receive(fd, rxbs, size)
+            taken += count
+            if count < size or taken >= self.Bound:
+                return taken
+            count = _receive(self._fd, rxbs, size)
         self._ended(count)
+        return taken
 
     def _service_receives(self) -> None:
         """Receive through `receive`, which a program has replaced or the system needs."""
@@ -462,6 +476,29 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
             self.wl.writeTx(bytes(data[:count]), self.ha)
         return count
 
+    def send_direct(self, octets: bytes) -> None:
+        """Send at once, past `tx` and `send`; only while `direct`, and `txbs` is empty.
+
+        Args:
+            octets: what does not go now is put into `txbs`.
+        """
+        if self.wl or self._unsendable:
+            self.txbs.extend(octets)
+            return
+        count = _send(self._send_fd, octets)
+        if count == len(octets):
+            return
+        if count < 0:
+            self._unsent(count)
+            count = 0
+        self.txbs.extend(octets[count:])
+
+    def _unsent(self, count: int) -> None:
+        """See what a send that failed means."""
+        if -count not in _NOT_NOW:
+            self._unsendable = True
+            self.fault = OSError(-count, os.strerror(-count))
+
     def serviceSends(self) -> None:
         """Send what `txbs` holds as far as it goes now; what is sent is deleted.
 
@@ -479,9 +516,7 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
             return
         count = _send(fd, txbs)
         if count < 0:
-            if -count not in _NOT_NOW:
-                self._unsendable = True
-                self.fault = OSError(-count, os.strerror(-count))
+            self._unsent(count)
             return
         if self.wl:
             self.wl.writeTx(bytes(txbs[:count]), self.ha)
