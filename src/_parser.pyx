@@ -50,12 +50,13 @@ from fasthio.syntax import (
     status_line_fault,
 )
 
-__all__ = ["NAME", "EventParser", "ResponseParser", "peek", "receive", "send"]
+__all__ = ["NAME", "EventParser", "ResponseParser", "peek", "plain_json", "receive", "send"]
 
 NAME = "c"
 
 include "_tables.pxi"
 include "_net.pxi"
+include "_json.pxi"
 include "_events.pxi"
 include "_head.pxi"
 

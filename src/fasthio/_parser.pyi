@@ -12,7 +12,7 @@ from typing_extensions import disjoint_base
 from .errors import ParseError
 from .grammar import Limits
 
-__all__ = ["NAME", "EventParser", "ResponseParser", "peek", "receive", "send"]
+__all__ = ["NAME", "EventParser", "ResponseParser", "peek", "plain_json", "receive", "send"]
 
 NAME: Final[str]
 """Name of the engine: "c" or "py"."""
@@ -290,6 +290,15 @@ def send(fd: int, buffer: bytearray | bytes) -> int:
         buffer: octets to send; not changed.
     Returns:
         Octets sent, or minus the errno.
+    """
+
+def plain_json(body: bytearray, most: int, digits: int) -> bool:
+    """Tell whether octets that may be JSON hold few arrays and objects and no long number.
+
+    Args:
+        body: the octets, not changed.
+        most: arrays and objects there may be; brackets within strings count as well.
+        digits: fewest digits in a row, at least 1, that make a number long.
     """
 
 peek: Callable[[int], int] | None

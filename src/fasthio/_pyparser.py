@@ -13,11 +13,12 @@ from typing import Any, Final
 
 from ._pyevents import EventParser
 from ._pyhead import HeadParser
+from ._pyjson import plain_json
 from ._pynet import peek, receive, send
 from .grammar import FRAMINGS, MAX_LENGTH, STATES, Limits
 from .syntax import codings_of, extensions_of
 
-__all__ = ["NAME", "EventParser", "ResponseParser", "peek", "receive", "send"]
+__all__ = ["NAME", "EventParser", "ResponseParser", "peek", "plain_json", "receive", "send"]
 
 NAME: Final = "py"
 
