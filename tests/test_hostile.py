@@ -624,3 +624,66 @@ def test_pace_after_a_rest() -> None:
         links = len(server.links)
         loop.rounds(20, client)
         assert len(server.links) - links <= 5
+
+
+@pytest.mark.parametrize("rest", [False, True])
+def test_given_up_before_it_was_sent(rest: bool) -> None:
+    """D59: a request that the program gives up by `waited = False` does not go out later."""
+    with Server([SILENT], [Request(), answer(b"mine")], listening=rest) as server:
+        with Loop(server) as loop:
+            client = make(server, loop)
+            client.request(method="POST", path="/up", body=b"x" * 30_000_000)
+            loop.rounds(5, client)
+            assert client.waited
+            assert client.connector.txbs
+            client.waited = False
+            if rest:  # a part of it was sent, over a connection that is no more
+                client.connector.reopen()
+            else:
+                server.scripts[0] = server.scripts[1]
+                server.listen()
+            client.request(path="/next")
+            loop.run(client, until=lambda: settled(client, 1), rounds=60)
+            check_idle(client, loop)
+            assert client.responses[0]["body"] == b"mine"
+            assert [each.split()[1] for each in server.requests] == [b"/next"]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_given_up_then_reopened(method: str) -> None:
+    """D59: nor does it come back, sent again or errored, where the program reopens."""
+    with Server([Request()], [Request(), OK]) as server, Loop(server) as loop:
+        client = make(server, loop)
+        client.request(method=method, path="/up")
+        loop.run(client, until=lambda: server.requests, rounds=40)
+        client.waited = False
+        client.reopen()
+        assert not client.responses
+        client.request(path="/next")
+        loop.run(client, until=lambda: settled(client, 1), rounds=60)
+        check_idle(client, loop)
+        assert client.responses[0]["request"]["path"] == "/next"
+        assert [each.split()[1] for each in server.requests] == [b"/up", b"/next"]
+
+
+@pytest.mark.parametrize("when", ["opened", "connected", "sent"])
+@pytest.mark.parametrize("reconnectable", [False, True])
+def test_sending_shut_down_by_the_program(when: str, reconnectable: bool) -> None:
+    """D47: a request that cannot go out any more goes over a new connection."""
+    with (
+        Server([Request(), Wait(4), OK, SILENT], [Request(), OK, Request(), OK]) as server,
+        Loop(server) as loop,
+    ):
+        client = make(server, loop, reconnectable=reconnectable)
+        client.reopen()
+        if when == "connected":
+            loop.rounds(2, client)
+        client.request(path="/1")
+        if when == "sent":
+            loop.rounds(2, client)
+        client.connector.shutdownSend()
+        client.request(method="POST", path="/2")
+        loop.run(client, until=lambda: settled(client, 2), rounds=60)
+        check_idle(client, loop)
+        assert [r["errored"] for r in client.responses] == [False, False]
+        assert [each.split()[1] for each in server.requests] == [b"/1", b"/2"]

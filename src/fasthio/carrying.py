@@ -152,22 +152,25 @@ class Carrier(Linker):
         """Send the next queued request, unless one is under way."""
         if self.waited or not self.requests:
             return
-        connector = self.connector
-        if self._leftover and connector.txbs:
-            self._drop()  # the server answered without reading all: it may never (RFC 9112 9.3)
-        elif self._link is not UNLINKED and connector.cs is self._link and not connector.cutoff:
-            # a look before a connection is used again: has the server closed it,
-            # or said something nobody asked for (RFC 9112 6.3, 9.3.1)?
-            fd = getattr(connector, "_idle_fd", -1)
-            if fd < 0 or _look(fd) != _NOTHING:
-                connector.serviceReceives()
-            if connector.rxbs and self._over != "tunnel":
-                self._unsolicited()
+        self._look_over()
         request = self.latest = self.requests.popleft()
         try:
             self.transmit(**request)
         except _UNBUILDABLE as error:
             self._refuse_request(error)
+
+    def _look_over(self) -> None:
+        """Look at the connection before it is used again; be done with one that is no good."""
+        connector = self.connector
+        if self._leftover and connector.txbs:
+            self._drop()  # the server answered without reading all: it may never (RFC 9112 9.3)
+        elif self._link is not UNLINKED and connector.cs is self._link and not connector.cutoff:
+            # has the server closed it, or said something nobody asked for (RFC 9112 6.3, 9.3.1)?
+            fd = getattr(connector, "_idle_fd", -1)
+            if fd < 0 or _look(fd) != _NOTHING:
+                connector.serviceReceives()
+            if connector.rxbs and self._over != "tunnel":
+                self._unsolicited()
 
     def serviceResponse(self) -> None:
         """Receive and parse; put out a response that is complete."""
@@ -213,6 +216,8 @@ class Carrier(Linker):
                 break
         if connector.cutoff:
             self._cut(exchange)
+        elif connector.txbs and getattr(connector, "_unsendable", False):
+            self._unsent(exchange)
 
     def _adopt(self) -> Exchange:
         """Take up an exchange of a program that sends by hand and has set `waited` itself."""

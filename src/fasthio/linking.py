@@ -122,8 +122,9 @@ class Linker(Streamer):
         elif (
             self._persistent
             and exchange is not None
-            and connector.refusals
-            and not connector.reconnectable
+            # where a redirect leads is not waited for as home is: the queue waits, too
+            and (self._home is not None or not connector.reconnectable)
+            and connector.refusals > (self.Resends if connector.reconnectable else 0)
         ):
             self._over = "own"
             self._fail(exchange_error("refused", str(fault), fault))
@@ -251,6 +252,8 @@ class Linker(Streamer):
             self._close_stream(exchange.stream)
         if exchange.link is not UNLINKED and exchange.link is self.connector.cs:
             self._drop()  # its response may still come
+        else:
+            self.connector.txbs.clear()  # what of it was not sent does not go out any more
         self.respondent.makeParser()
 
     def _reopened(self) -> None:
@@ -258,8 +261,10 @@ class Linker(Streamer):
         self._over = None
         self._persistent = False
         self._leftover = False
-        exchange = self._exchange
         connector = self.connector
+        if self._exchange is not None and not self.waited:
+            self._abandon(self._exchange)
+        exchange = self._exchange
         if exchange is not None and exchange.stream is not None:
             self._retake(exchange)
             return
@@ -329,6 +334,21 @@ class Linker(Streamer):
             self._fail(error)
         connector.txbs.clear()
         connector.clearRxbs()
+
+    def _unsent(self, exchange: Exchange) -> None:
+        """Take a request of which nothing goes out to a connection that can be sent on.
+
+        Nothing more goes out where the program has shut down its side; a peer
+        that ends the connection ends what is received, too (`_cut`).
+        """
+        connector = self.connector
+        if len(connector.txbs) < len(exchange.octets):
+            return  # the peer has begun to read it: its answer may come
+        fault = connector.fault
+        exchange.attempts += 1
+        if exchange.attempts > self.Resends or not self._again(exchange):
+            self._fail(exchange_error("closed", str(fault) if fault else "", fault))
+        self._drop()
 
     def _consumed(self) -> int:
         """Give how many octets of the present response were taken."""
