@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import socket
 import ssl
 from typing import Any, Final
 
@@ -112,6 +114,21 @@ class ConnectorTls(Connector, tcp.ClientTls):  # type: ignore[misc]
         if self.cs is not None and self._connected:
             self._keep_session()
         Connector.close(self)
+
+    def shutdown(self, how: int = socket.SHUT_RDWR) -> None:
+        """Shut down one side of the socket, or both, and leave TLS on it.
+
+        An SSLSocket asked to do so drops TLS: what is received from then on would
+        be taken as it comes, and what is sent would go out in clear (hio: D97).
+
+        Args:
+            how: socket.SHUT_RD, SHUT_WR or SHUT_RDWR.
+        """
+        if isinstance(self.cs, ssl.SSLSocket):
+            with contextlib.suppress(OSError):  # it is not connected
+                socket.socket.shutdown(self.cs, how)
+        else:
+            Connector.shutdown(self, how)
 
     def _keep_session(self) -> None:
         context = self._wrapped
