@@ -342,6 +342,31 @@ def test_client_sink_is_not_filled_twice() -> None:
         assert b"".join(taken) == b"x" * 150
 
 
+def test_client_sink_of_a_request_sent_again() -> None:
+    """What an answer that was cut off made of the body does not hold for the next one."""
+    broken = b"HTTP/1.1 500 Oops\r\nContent-Length: 9\r\n\r\noo"
+    coded = answer(gzip.compress(b"hello"), Content_Encoding="gzip")
+    got: list[bytes] = []
+    with (
+        Server([Request(), broken, Wait(2), CLOSE], [Request(), coded]) as server,
+        Loop(server) as loop,
+    ):
+        client = loop.client(Client, server, reconnectable=True, decode=True)
+        client.request(sink=got.append)
+        loop.run(client, until=lambda: client.responses, rounds=60)
+        assert not client.responses[0]["errored"]
+        assert not client.responses[0]["body"]
+        assert b"".join(got) == b"hello"
+
+
+def test_client_sink_none_appended_by_hand() -> None:
+    with Server([Request(), answer(b"hello")]) as server, Loop(server) as loop:
+        client = loop.client(Client, server)
+        client.requests.append({"path": "/", "sink": None})
+        loop.run(client, until=lambda: client.responses, rounds=60)
+        assert client.responses[0]["body"] == b"hello"
+
+
 def test_client_sink_cut_before_the_body() -> None:
     """... but before it got any it is."""
     taken: list[bytes] = []

@@ -553,6 +553,24 @@ def test_large_body(shape: str) -> None:
         assert client.responses[0]["body"] == body
 
 
+@pytest.mark.parametrize(
+    "given", [None, 5, "text", [1], {1: 2}, {"self": 1}, {"sink": 5}, {"qargs": 5}, {"path": 5}]
+)
+def test_no_request_appended_by_hand(given: Any) -> None:
+    """D51: what is no request at all, too; the queue goes on."""
+    with Server([Request(), OK]) as server, Loop(server) as loop:
+        client = make(server, loop)
+        client.requests.append(given)
+        client.request(path="/good")
+        loop.run(client, until=lambda: settled(client, 2), rounds=40)
+        check_idle(client, loop)
+        first, second = client.responses
+        assert first["error"].code == "bad-request"
+        assert first["request"] == (given if isinstance(given, dict) else {})
+        assert not second["errored"]
+        assert [line.split()[1] for line in server.requests] == [b"/good"]
+
+
 def test_bad_request_appended_by_hand() -> None:
     """D51: a request dict that cannot be sent becomes an errored response."""
     with Server([Request(), OK]) as server, Loop(server) as loop:
@@ -664,6 +682,22 @@ def test_given_up_then_reopened(method: str) -> None:
         check_idle(client, loop)
         assert client.responses[0]["request"]["path"] == "/next"
         assert [each.split()[1] for each in server.requests] == [b"/up", b"/next"]
+
+
+def test_given_up_then_sent_by_hand() -> None:
+    """D59: what travelled with the request that was given up is not with the next response."""
+    got: list[bytes] = []
+    with Server([Request()], [Request(), answer(b"mine")]) as server, Loop(server) as loop:
+        client = make(server, loop)
+        client.request(path="/up", reply="not mine", sink=got.append)
+        loop.run(client, until=lambda: server.requests, rounds=40)
+        client.waited = False
+        client.transmit(path="/next")
+        loop.run(client, until=lambda: settled(client, 1), rounds=60)
+        check_idle(client, loop)
+        assert client.responses[0]["body"] == b"mine"
+        assert "reply" not in client.responses[0]["request"]
+        assert not got
 
 
 @pytest.mark.parametrize("when", ["opened", "connected", "sent"])

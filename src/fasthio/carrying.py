@@ -8,6 +8,7 @@ redirects `following`'s.
 from __future__ import annotations
 
 import errno
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from hio import help
@@ -152,6 +153,8 @@ class Carrier(Linker):
         """Send the next queued request, unless one is under way."""
         if self.waited or not self.requests:
             return
+        if self._exchange is not None:
+            self._abandon(self._exchange)
         self._look_over()
         request = self.latest = self.requests.popleft()
         try:
@@ -313,6 +316,10 @@ class Carrier(Linker):
             self._go_home(self._home)
         connector = self.connector
         requester = self.requester
+        latest = self.latest
+        pouring = False
+        if self._decode or self._sink is not None or (latest is not None and "sink" in latest):
+            pouring = self._pours()
         if bare:
             octets = requester.build()
         elif following is None:
@@ -336,9 +343,7 @@ class Carrier(Linker):
         else:
             exchange.requeue = exchange.bulky = False
             exchange.drain = None
-        latest = self.latest
-        if self._decode or self._sink is not None or (latest is not None and "sink" in latest):
-            exchange.pouring = True
+        exchange.pouring = pouring
         if self._timeouts is not None:
             exchange.mark = self._tyme()
         exchange.octets = octets
@@ -389,6 +394,21 @@ class Carrier(Linker):
             drain.finish()
         respondent.body = drain.body
 
+    def _pours(self) -> bool:
+        """Tell whether the body of the next response may be led away.
+
+        Raises:
+            ValueError: the sink of a request that was appended by hand is none.
+        """
+        return self._own_sink() is not None or self._decode or self._sink is not None
+
+    def _own_sink(self) -> Callable[[bytes], Any] | None:
+        """Give the sink that the present request brings along, None where it brings none."""
+        latest = self.latest
+        if latest is None or "sink" not in latest or latest["sink"] is None:
+            return None
+        return sink_of(latest["sink"])
+
     def _make_drain(self, respondent: Any) -> Drain | None:
         """Make what leads a body away; None where it stays."""
         decoder = None
@@ -401,9 +421,7 @@ class Carrier(Linker):
             return None
         sink = None
         if 200 <= respondent.status < 300:  # what an error says is for the program to read
-            sink = self._sink
-            if self.latest is not None and "sink" in self.latest:
-                sink = sink_of(self.latest["sink"])
+            sink = self._own_sink() or self._sink
         if sink is None and decoder is None:
             return None
         return Drain(sink, decoder, self._max_body)
@@ -504,6 +522,11 @@ class Carrier(Linker):
         request["fargs"] = fargs.copy() if fargs is not None else None
         return request
 
+    def _request_refused(self) -> dict[str, Any]:
+        """Give a request that could not be built, as it was queued."""
+        latest: Any = self.latest
+        return dict(latest) if isinstance(latest, Mapping) else {}
+
     def _deliver(self, response: dict[str, Any]) -> None:
         """End the exchange with its response."""
         exchange = self._exchange
@@ -536,7 +559,7 @@ class Carrier(Linker):
             "headers": respondent.headers if begun and respondent.headers else help.Hict(),
             "body": self._body_so_far() if begun else bytearray(),
             "data": None,
-            "request": self._request_sent() if built else dict(self.latest or {}),
+            "request": self._request_sent() if built else self._request_refused(),
             "errored": True,
             "error": reason,
         }

@@ -41,6 +41,7 @@ class Linker(Streamer):
 
     requests: deque[dict[str, Any]]
     waited: bool
+    latest: dict[str, Any] | None
 
     _timeouts: Timeouts | None
 
@@ -56,6 +57,7 @@ class Linker(Streamer):
         def serviceResponse(self) -> None: ...
         def _ended(self, exchange: Exchange) -> None: ...
         def _pour(self, exchange: Exchange, respondent: Any) -> None: ...
+        def _pours(self) -> bool: ...
         def _fail(self, error: ExchangeError, built: bool = True) -> None: ...
 
     # tyme
@@ -248,6 +250,7 @@ class Linker(Streamer):
     def _abandon(self, exchange: Exchange) -> None:
         """Leave an exchange that the program has ended by setting `waited` to False."""
         self._exchange = None
+        self.latest = None
         if exchange.stream is not None:
             self._close_stream(exchange.stream)
         if exchange.link is not UNLINKED and exchange.link is self.connector.cs:
@@ -372,6 +375,7 @@ class Linker(Streamer):
         exchange.requeue = True
         exchange.bulky = False
         exchange.drain = None
+        exchange.pouring = self._pours()
         exchange.phase = 0
         exchange.mark = self._tyme() if self._timeouts is not None else 0.0
         connector.txbs.clear()
