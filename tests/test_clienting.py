@@ -242,6 +242,8 @@ def test_construct() -> None:
         ("maxRedirects", {"maxRedirects": 1.5}),
         ("bufsize", {"bufsize": 0}),
         ("scheme", {"connector": tcp.Client(host="127.0.0.1", port=9), "scheme": "https"}),
+        ("scheme", {"scheme": None}),
+        ("scheme", {"scheme": b"https"}),
         ("connector", {"connector": object()}),
         ("limits", {"respondent": clienting.Respondent(), "maxBody": 5}),
     ],

@@ -592,6 +592,13 @@ def test_bad_request_appended_by_hand() -> None:
         ("method", {"method": "GET /x"}),
         ("headers", {"headers": {"X": "a\r\nY: b"}}),
         ("headers", {"headers": {"X\n": "a"}}),
+        ("headers", {"headers": {5: "a"}}),
+        ("headers", {"headers": 5}),
+        ("method", {"method": 5}),
+        ("method", {"method": b"GET"}),
+        ("method", {"method": []}),
+        ("body", {"body": "\u20ac"}),
+        ("body", {"body": 5, "method": "POST"}),
     ],
 )
 def test_bad_request_is_refused_at_the_call(name: str, kwa: dict[str, Any]) -> None:

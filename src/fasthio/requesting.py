@@ -27,7 +27,7 @@ from .urls import (
     split_path,
 )
 
-__all__ = ["Requester"]
+__all__ = ["Requester", "copy_headers", "upper_method"]
 
 CRLF: Final = b"\r\n"
 _DEFAULT_PORTS: Final = (("http", 80), ("https", 443))
@@ -56,6 +56,8 @@ class _Built(NamedTuple):
     head: bytes
 
 
+#: Equal to no path.
+_NO_PATH: Final = object()
 _UNBUILT: Final = _Built((), None, None, b"")
 
 
@@ -104,7 +106,7 @@ class _Queried(NamedTuple):
     query: str
 
 
-def _method(method: object) -> str:
+def upper_method(method: object) -> str:
     """Take a method in upper case.
 
     Raises:
@@ -125,7 +127,7 @@ def _no_boundary() -> str:
     return f"____________{_apart.getrandbits(48):012x}"
 
 
-def _hict(headers: Any) -> Any:
+def copy_headers(headers: Any) -> Any:
     """Copy headers into a new Hict.
 
     Raises:
@@ -203,11 +205,11 @@ class Requester:
         self.port: Any
         self.hostname, self.port = settle_place(hostname, port, 80)
         self.scheme: Any = scheme
-        self.method: Any = _method(method) if method else "GET"
+        self.method: Any = upper_method(method) if method else "GET"
         self.path: Any = path or "/"
         self.qargs: Any = qargs if qargs is not None else {}
         self.fragment: Any = fragment
-        self.headers: Any = _hict(headers) if headers else Hict()
+        self.headers: Any = copy_headers(headers) if headers else Hict()
         if body and isinstance(body, str):
             body = encode_body(body)
         self.body: Any = body or b""
@@ -220,8 +222,8 @@ class Requester:
         self.msg: bytes = b""
         self._lines: list[bytes] | None = []  # None: still to be made of _lined
         self._lined: bytes = b""
-        self._path: object = None  # what the last build left in .path ...
-        self._plain: object = None  # the same, if it may be compared by value
+        self._path: object = _NO_PATH  # what the last build left in .path ...
+        self._plain: object = _NO_PATH  # the same, if it may be compared by value
         self._path_target: str = ""  # ... and made of it
         self._built: _Built = _UNBUILT
         self._whole: _Whole | None = None
@@ -274,7 +276,7 @@ class Requester:
         if port is not None:
             check_port(port)
         if method is not None:
-            method = _method(method)
+            method = upper_method(method)
         if qargs is not None and type(qargs) is not dict:
             check_items(qargs, "qargs")
         if body is None:
@@ -282,7 +284,7 @@ class Requester:
         elif isinstance(body, str):
             body = encode_body(body)
         if headers is not None:
-            self.headers = _hict(headers)
+            self.headers = copy_headers(headers)
 
         # nothing below raises
         if hostname is not None:
@@ -569,6 +571,8 @@ class Requester:
 
         method = self.method
         headers = self.headers
+        if type(headers) is not Hict:
+            check_items(headers, "headers")
         kind = None
         body: bytes | bytearray
         if method == "GET":  # hio sends no body with GET
@@ -635,7 +639,7 @@ class Requester:
         self.path = self._path = path
         self._path_target = target
         # taken apart again it would be the same
-        self._plain = path if target[:2] != "//" and path[:1] == "/" else None
+        self._plain = path if target[:2] != "//" and path[:1] == "/" else _NO_PATH
 
     def _query(self, qargs: Any) -> str:
         """Make the query of qargs, or find it made."""
