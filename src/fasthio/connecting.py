@@ -11,6 +11,7 @@ from typing import Any, Final
 from hio.core import tcp
 
 from .engine import peek as _peek
+from .errors import untraced
 from .socketing import Connector
 from .tlsing import Sessions, load_files, make_context, shared_context, shared_sessions
 
@@ -176,7 +177,7 @@ class ConnectorTls(Connector, tcp.ClientTls):  # type: ignore[misc]
 
     def _fail(self, error: Exception) -> None:
         self.close()
-        self.fault = error
+        self.fault = untraced(error)
 
     def connect(self) -> bool:
         """Connect and go on with the handshake.
@@ -256,7 +257,7 @@ class ConnectorTls(Connector, tcp.ClientTls):  # type: ignore[misc]
             return 0
         except OSError as error:
             self._unsendable = True
-            self.fault = error
+            self.fault = untraced(error)
             return 0
         if count and self.wl:
             self.wl.writeTx(bytes(data[:count]), self.ha)

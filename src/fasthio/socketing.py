@@ -19,6 +19,7 @@ from hio.core import tcp
 
 from .engine import receive as _receive
 from .engine import send as _send
+from .errors import untraced
 from .resolving import Address, resolve
 from .urls import normalize_host_port
 
@@ -375,14 +376,14 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
             self.refusals += 1
         # hio: D44, the failed socket is done with whatever the reason was
         self.reopen()
-        self.fault = error
+        self.fault = untraced(error)
         return last
 
     def _lose(self, error: Exception | None) -> None:
         """Note that nothing more will be received; `error` None for an orderly close."""
         self.cutoff = True
         if error is not None:
-            self.fault = error
+            self.fault = untraced(error)
 
     # receiving
 
@@ -483,7 +484,7 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
         except OSError as error:
             if error.errno not in _NOT_NOW:
                 self._unsendable = True
-                self.fault = error
+                self.fault = untraced(error)
             return 0
         if count and self.wl:
             self.wl.writeTx(bytes(data[:count]), self.ha)
