@@ -342,6 +342,40 @@ def test_client_sink_is_not_filled_twice() -> None:
         assert b"".join(taken) == b"x" * 150
 
 
+class Raw(io.RawIOBase):
+    """A file without a buffer that takes a few octets at a time, and no more at all in the end."""
+
+    def __init__(self, most: int) -> None:
+        self.held = bytearray()
+        self.most = most
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, octets: Any) -> int | None:
+        some = bytes(octets[: min(7, self.most - len(self.held))])
+        self.held += some
+        return len(some) or None
+
+
+@pytest.mark.parametrize("most", [1000, 50])
+def test_client_sink_takes_a_part(most: int) -> None:
+    """What a file without a buffer does not take at once is written to it again."""
+    body = bytes(range(200))
+    with Server([Request(), answer(body)]) as server, Loop(server) as loop:
+        client = loop.client(Client, server)
+        raw = Raw(most)
+        client.request(sink=raw)
+        loop.run(client, until=lambda: client.responses, rounds=60)
+        assert raw.held == body[:most]
+        error = client.responses[0]["error"]
+        if most == 1000:
+            assert error is None
+        else:
+            assert error.code == "sink"
+            assert isinstance(error.exception.__cause__, BlockingIOError)
+
+
 def test_client_sink_of_a_request_sent_again() -> None:
     """What an answer that was cut off made of the body does not hold for the next one."""
     broken = b"HTTP/1.1 500 Oops\r\nContent-Length: 9\r\n\r\noo"

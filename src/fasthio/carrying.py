@@ -488,9 +488,9 @@ class Carrier(Linker):
         ours = isinstance(respondent, Respondent)
         headers = respondent.headers
         body = respondent.body
-        if not ours:  # hio's own uses both again
+        if not ours:  # hio's own uses both again, and shows old ones until there are others
             headers = headers.copy() if headers is not None else help.Hict()
-            body = bytearray(body)
+            body = bytearray(body) if respondent.headed else bytearray()
         return {
             "version": respondent.version,
             "status": respondent.status,
