@@ -209,6 +209,24 @@ def test_connection_close(version: str) -> None:
         assert len(server.links) == 2
 
 
+@pytest.mark.parametrize(
+    "head", [b"HTTP/1.1 200 OK\r\nConnection: close", b"HTTP/1.1 200 OK", b"HTTP/1.0 200 OK"]
+)
+@pytest.mark.parametrize("reconnectable", [False, True])
+def test_body_that_ends_with_the_connection(head: bytes, reconnectable: bool) -> None:
+    """D57: that announces the close, too: a new connection carries the next request."""
+    script = [Request(), head + b"\r\n\r\nbody", Wait(2), CLOSE]
+    with Server(script) as server, Loop(server) as loop:
+        client = make(server, loop, reconnectable=reconnectable)
+        for number in range(3):
+            client.request(method="POST", path=f"/{number}", body=b"x")
+        loop.run(client, until=lambda: settled(client, 3), rounds=100)
+        check_idle(client, loop)
+        assert [r["errored"] for r in client.responses] == [False] * 3
+        assert [r["body"] for r in client.responses] == [b"body"] * 3
+        assert len(server.requests) == 3
+
+
 @pytest.mark.parametrize("tymeout", [0.0, 0.1, 1.0])
 def test_connection_close_reconnectable(tymeout: float) -> None:
     """D55: with reconnectable the queue goes on over new connections, nothing is lost."""

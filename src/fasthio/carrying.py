@@ -477,10 +477,11 @@ class Carrier(Linker):
             self._over = "own"
         elif not getattr(respondent, "reusable", respondent.persisted):
             # the server has said so, whether it closes or, as hio's, goes on to listen:
-            # hio sends the next request on it (RFC 9112 9.6), a new connection serves as well
+            # hio sends the next request on it (RFC 9112 9.6), a new connection serves as well;
+            # with `reconnectable` one that is closed is opened at hio's pace
             engine = getattr(respondent, "engine", None)
             ended_by_close = connector.cutoff if engine is None else engine.framing == "close"
-            self._over = "peer" if ended_by_close else "own"
+            self._over = "peer" if ended_by_close and connector.reconnectable else "own"
         self._leftover = bool(connector.txbs)
 
     def _response(self, respondent: Any) -> dict[str, Any]:
