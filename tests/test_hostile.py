@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 from typing import Any
 
 import pytest
 
-from fasthio import errors
+from fasthio import errors, socketing
 from fasthio.clienting import Client
 from servers import CLOSE, HALF, OK, RESET, SILENT, Drip, Loop, Request, Server, Wait, answer
 
@@ -746,3 +748,48 @@ def test_sending_shut_down_by_the_program(when: str, reconnectable: bool) -> Non
         check_idle(client, loop)
         assert [r["errored"] for r in client.responses] == [False, False]
         assert [each.split()[1] for each in server.requests] == [b"/1", b"/2"]
+
+
+@pytest.mark.parametrize("reconnectable", [False, True])
+def test_no_socket_to_be_had(reconnectable: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """D44: where the system gives no socket each request has its answer; later ones are sent."""
+    with Server([Request(), OK]) as server, Loop(server) as loop:
+        client = make(server, loop, reconnectable=reconnectable)
+        given = socket.socket
+
+        def refuse(*_: Any, **__: Any) -> None:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        monkeypatch.setattr(socketing.socket, "socket", refuse)
+        for number in range(3):
+            client.request(reply=number)
+        loop.run(client, until=lambda: settled(client, 3), rounds=20)
+        check_idle(client, loop)
+        assert [r["error"].code for r in client.responses] == ["refused"] * 3
+        assert [r["request"]["reply"] for r in client.responses] == [0, 1, 2]
+        assert client.responses[0]["error"].exception.errno == errno.EMFILE
+        monkeypatch.setattr(socketing.socket, "socket", given)
+        client.request()
+        loop.run(client, until=lambda: settled(client, 4), rounds=20)
+        assert not client.responses[3]["errored"]
+
+
+def test_host_set_later_does_not_resolve(monkeypatch: pytest.MonkeyPatch) -> None:
+    """D41: that is an error of the requests, not a wait for ever."""
+
+    def refuse(host: object, *_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, f"no name resolves in this test: {host!r}")
+
+    with Server([Request(), OK]) as server, Loop(server) as loop:
+        client = make(server, loop)
+        monkeypatch.setattr(socket, "getaddrinfo", refuse)
+        client.connector.ha = ("no-such-host.invalid", server.port)
+        client.request(reply=1)
+        client.request(reply=2)
+        loop.run(client, until=lambda: settled(client, 2), rounds=20)
+        check_idle(client, loop)
+        assert [r["error"].code for r in client.responses] == ["unresolved"] * 2
+        client.connector.ha = ("127.0.0.1", server.port)
+        client.request(reply=3)
+        loop.run(client, until=lambda: settled(client, 3), rounds=20)
+        assert not client.responses[2]["errored"]

@@ -54,6 +54,7 @@ class Linker(Streamer):
 
     if TYPE_CHECKING:
 
+        def serviceRequests(self) -> None: ...
         def serviceResponse(self) -> None: ...
         def _ended(self, exchange: Exchange) -> None: ...
         def _pour(self, exchange: Exchange, respondent: Any) -> None: ...
@@ -286,13 +287,17 @@ class Linker(Streamer):
         connector = self.connector
         connector.close()
         connector.clearRxbs()
-        exchange = self._exchange
         self._over = "own"
+        if self._exchange is None and not self.waited:
+            self.serviceRequests()  # the next in the queue is what there is no connection for
+        exchange = self._exchange
         if exchange is None:
             return
         if exchange.stream is not None and connector.reconnectable:
             code = "refused" if exchange.resuming else "reset"
             self._resume(exchange, Reason.of(exchange_error(code, str(error), error)))
+        elif isinstance(error, ExchangeError):
+            self._fail(error)  # the host does not resolve
         elif exchange.link is UNLINKED:
             self._fail(exchange_error("refused", str(error), error))
         elif not (connector.reconnectable and self._again(exchange)):
