@@ -342,6 +342,39 @@ def test_client_sink_is_not_filled_twice() -> None:
         assert b"".join(taken) == b"x" * 150
 
 
+@pytest.mark.parametrize("act", ["reopen", "close", "service", "waited", "transmit"])
+@pytest.mark.parametrize("size", [2, 400_000])
+@pytest.mark.parametrize("until_close", [False, True])
+def test_client_sink_that_takes_the_client_along(act: str, size: int, until_close: bool) -> None:
+    """Whatever a sink does to its client, each request has one response, given up ones none."""
+    body = b"x" * size
+    first = [b"HTTP/1.1 200 OK\r\n\r\n" + body, CLOSE] if until_close else [answer(body)]
+    script = [Request(), *first, Request(), answer(b"ok")]
+    with Server(script, [Request(), answer(b"ok")] * 2) as server, Loop(server) as loop:
+        client = loop.client(Client, server)
+        given: list[bytes] = []
+
+        def sink(octets: bytes) -> None:
+            given.append(octets)
+            if len(given) > 1:
+                return
+            if act in ("waited", "transmit"):
+                client.waited = False
+            if act == "transmit":
+                client.transmit(path="/b")
+            elif act != "waited":
+                getattr(client, act)()
+
+        client.request(path="/a", sink=sink)
+        if act != "transmit":
+            client.request(path="/b")
+        loop.rounds(60, client)
+        paths = [response["request"]["path"] for response in client.responses]
+        assert paths == (["/b"] if act in ("waited", "transmit") else ["/a", "/b"])
+        assert client.responses[-1]["body"] == b"ok"
+        assert not client.waited
+
+
 class Raw(io.RawIOBase):
     """A file without a buffer that takes a few octets at a time, and no more at all in the end."""
 

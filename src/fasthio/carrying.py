@@ -205,6 +205,8 @@ class Carrier(Linker):
                         self._pour(exchange, respondent)
                 except UNPARSABLE as error:
                     self._misparsed(exchange, error)
+                if exchange.pouring and (self._exchange is not exchange or not self.waited):
+                    return  # its sink has ended it: by reopen, service or waited
                 if respondent.evented:
                     self._note_stream(exchange)
                 if respondent.ended:

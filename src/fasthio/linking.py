@@ -324,6 +324,8 @@ class Linker(Streamer):
                     break
             else:
                 error = exchange_error("reset", "response not complete")
+            if self._exchange is not exchange or not self.waited:
+                return  # its sink has ended it
         if error is None and not respondent.errored:
             self._ended(exchange)
             return
