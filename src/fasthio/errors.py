@@ -256,7 +256,9 @@ def untraced(error: Exception) -> Exception:
         The same exception.
     """
     each: BaseException | None = error
-    while each is not None:
+    seen: list[BaseException] = []
+    while each is not None and each not in seen:
+        seen.append(each)
         each.__traceback__ = None
         if isinstance(each, SinkError):
             break
