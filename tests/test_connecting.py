@@ -529,6 +529,38 @@ def test_reconnectable_attempts_are_timed() -> None:
     connector.close()
 
 
+def test_attempts_have_their_time_after_a_rest() -> None:
+    """D98: each attempt has tymeout seconds, however long there was none."""
+
+    class Far(Connector):
+        """A connector whose attempts do not end."""
+
+        def accept(self) -> bool:
+            return False
+
+    tymist = tyming.Tymist(tyme=0.0, tock=1.0)
+    connector = Far(port=9, tymeout=5.0, reconnectable=True, tymth=tymist.tymen())
+    tymist.tick(3600.0)
+    seen = []
+    connector.reopen()
+    for _ in range(20):
+        connector.serviceConnect()
+        if connector.cs not in seen:
+            seen.append(connector.cs)
+        tymist.tick()
+    assert len(seen) == 4
+    other = tyming.Tymist(tyme=-1000.0, tock=1.0)
+    connector.wind(other.tymen())
+    before = connector.cs
+    for _ in range(5):
+        connector.serviceConnect()
+        assert connector.cs is before
+        other.tick()
+    connector.serviceConnect()
+    assert connector.cs is not before
+    connector.close()
+
+
 def test_attributes_of_a_connector_that_begins_before_are_kept() -> None:
     class Own(Connector):
         def __init__(self, **kwa: Any) -> None:

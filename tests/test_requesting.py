@@ -1043,6 +1043,25 @@ def test_attributes_assigned_by_a_program() -> None:
         requester.build()
 
 
+@pytest.mark.parametrize("build_before", [None, "/", "a", "///a"])
+def test_d03_path_set_to_none_is_no_path(build_before: str | None) -> None:
+    requester = Requester()
+    if build_before is not None:
+        requester.path = build_before
+        requester.build()
+    requester.path = None
+    with pytest.raises(ValueError, match=r"^path"):
+        requester.build()
+
+
+@pytest.mark.parametrize("headers", ["X: y", 5, None, b"", ["X"]])
+def test_d06_headers_set_to_no_mapping(headers: Any) -> None:
+    requester = Requester()
+    requester.headers = headers
+    with pytest.raises(ValueError, match=r"^headers"):
+        requester.build()
+
+
 def test_d17_a_refused_build_changes_nothing() -> None:
     requester = Requester(method="POST", path="/a?b=c#d", fargs={"a": 1}, qargs={"x": "y"})
     requester.headers["A"] = "\n"

@@ -252,6 +252,47 @@ def test_ragged_end(authority: Authority) -> None:
         assert not client.responses[0]["errored"]
 
 
+@pytest.mark.parametrize("how", ["shutdown", "shutdownSend", "shutdownReceive"])
+@pytest.mark.parametrize("when", ["opened", "shaking", "connected"])
+def test_shut_down_by_the_program(authority: Authority, how: str, when: str) -> None:
+    """D97: TLS stays on the socket: nothing goes out in clear, nothing is taken as it comes."""
+    script = [Request(), OK, Request(), OK]
+    with Server(script, context=authority.server()) as server, Loop(server) as loop:
+        client = loop.client(
+            Client, hostname="localhost", port=server.port, scheme="https",
+            cafilepath=authority.cafilepath, reconnectable=True,
+        )  # fmt: skip
+        client.reopen()
+        if when == "shaking":
+            loop.servers.clear()
+            loop.run(client, until=lambda: client.connector.accepted, rounds=40)
+            loop.servers.append(server)
+        elif when == "connected":
+            loop.run(client, until=lambda: client.connector.connected, rounds=40)
+        getattr(client.connector, how)()
+        if when == "connected":
+            assert client.connector.cs.version() is not None
+        client.request(path="/a")
+        client.request(method="POST", path="/b")
+        loop.run(client, until=lambda: len(client.responses) == 2, rounds=100)
+        assert [r["errored"] for r in client.responses] == [False, False]
+        assert [each.split()[1] for each in server.requests] == [b"/a", b"/b"]
+
+
+def test_same_request_again(authority: Authority) -> None:
+    """What goes the short way over a plain socket goes through TLS here."""
+    with Server([Request(), OK] * 4, context=authority.server()) as server, Loop(server) as loop:
+        client = loop.client(
+            Client, hostname="localhost", port=server.port, scheme="https",
+            cafilepath=authority.cafilepath,
+        )  # fmt: skip
+        for number in range(4):
+            client.request(method="GET", path="/a")
+            loop.run(client, until=lambda n=number: len(client.responses) > n, rounds=200)
+        assert [bytes(r["body"]) for r in client.responses] == [b"ok"] * 4
+        assert len(set(server.requests)) == 1
+
+
 def test_dripped(authority: Authority) -> None:
     script = [Request(), Drip(FIXED, 1)]
     with Server(script, context=authority.server()) as server, Loop(server) as loop:

@@ -8,6 +8,7 @@ redirects `following`'s.
 from __future__ import annotations
 
 import errno
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from hio import help
@@ -158,20 +159,9 @@ class Carrier(Linker):
         """Send the next queued request, unless one is under way."""
         if self.waited or not self.requests:
             return
-        connector = self.connector
-        if self._leftover and connector.txbs:
-            self._drop()  # the server answered without reading all: it may never (RFC 9112 9.3)
-        elif self._link is not UNLINKED and connector.cs is self._link and not connector.cutoff:
-            # a look before a connection is used again: has the server closed it,
-            # or said something nobody asked for (RFC 9112 6.3, 9.3.1)?
-            if (
-                connector is not self._ours
-                or connector._idle_fd < 0
-                or _look(connector._idle_fd) != _NOTHING
-            ):
-                connector.serviceReceives()
-            if connector.rxbs and self._over != "tunnel":
-                self._unsolicited()
+        if self._exchange is not None:
+            self._abandon(self._exchange)
+        self._look_over()
         request = self.latest = self.requests.popleft()
         try:
             if not self._repeat(request):
@@ -221,6 +211,19 @@ class Carrier(Linker):
         respondent.expect(method)
         return True
 
+    def _look_over(self) -> None:
+        """Look at the connection before it is used again; be done with one that is no good."""
+        connector = self.connector
+        if self._leftover and connector.txbs:
+            self._drop()  # the server answered without reading all: it may never (RFC 9112 9.3)
+        elif self._link is not UNLINKED and connector.cs is self._link and not connector.cutoff:
+            # has the server closed it, or said something nobody asked for (RFC 9112 6.3, 9.3.1)?
+            fd = connector._idle_fd if connector is self._ours else -1
+            if fd < 0 or _look(fd) != _NOTHING:
+                connector.serviceReceives()
+            if connector.rxbs and self._over != "tunnel":
+                self._unsolicited()
+
     def serviceResponse(self) -> None:
         """Receive and parse; put out a response that is complete."""
         connector = self.connector
@@ -254,6 +257,8 @@ class Carrier(Linker):
                         self._pour(exchange, respondent)
                 except UNPARSABLE as error:
                     self._misparsed(exchange, error)
+                if exchange.pouring and (self._exchange is not exchange or not self.waited):
+                    return  # its sink has ended it: by reopen, service or waited
                 if respondent.evented:
                     self._note_stream(exchange)
                 if respondent.ended:
@@ -268,6 +273,8 @@ class Carrier(Linker):
                 break
         if connector.cutoff:
             self._cut(exchange)
+        elif connector.txbs and getattr(connector, "_unsendable", False):
+            self._unsent(exchange)
 
     def _adopt(self) -> Exchange:
         """Take up an exchange of a program that sends by hand and has set `waited` itself."""
@@ -363,6 +370,10 @@ class Carrier(Linker):
             self._go_home(self._home)
         connector = self.connector
         requester = self.requester
+        latest = self.latest
+        pouring = False
+        if self._decode or self._sink is not None or (latest is not None and "sink" in latest):
+            pouring = self._pours()
         if bare:
             octets = requester.build()
         elif following is None:
@@ -387,9 +398,7 @@ class Carrier(Linker):
         else:
             exchange.requeue = exchange.bulky = False
             exchange.drain = None
-        latest = self.latest
-        if self._decode or self._sink is not None or (latest is not None and "sink" in latest):
-            exchange.pouring = True
+        exchange.pouring = pouring
         if timeouts is not None:
             exchange.mark = self._tyme()
         exchange.octets = octets
@@ -442,6 +451,21 @@ class Carrier(Linker):
             drain.finish()
         respondent.body = drain.body
 
+    def _pours(self) -> bool:
+        """Tell whether the body of the next response may be led away.
+
+        Raises:
+            ValueError: the sink of a request that was appended by hand is none.
+        """
+        return self._own_sink() is not None or self._decode or self._sink is not None
+
+    def _own_sink(self) -> Callable[[bytes], Any] | None:
+        """Give the sink that the present request brings along, None where it brings none."""
+        latest = self.latest
+        if latest is None or "sink" not in latest or latest["sink"] is None:
+            return None
+        return sink_of(latest["sink"])
+
     def _make_drain(self, respondent: Any) -> Drain | None:
         """Make what leads a body away; None where it stays."""
         decoder = None
@@ -454,9 +478,7 @@ class Carrier(Linker):
             return None
         sink = None
         if 200 <= respondent.status < 300:  # what an error says is for the program to read
-            sink = self._sink
-            if self.latest is not None and "sink" in self.latest:
-                sink = sink_of(self.latest["sink"])
+            sink = self._own_sink() or self._sink
         if sink is None and decoder is None:
             return None
         return Drain(sink, decoder, self._max_body)
@@ -486,9 +508,9 @@ class Carrier(Linker):
             self._refuse_to_go_on(stream)
         headers = respondent.headers
         body = respondent.body
-        if not ours:  # hio's own uses both again
+        if not ours:  # hio's own uses both again, and shows old ones until there are others
             headers = headers.copy() if headers is not None else help.Hict()
-            body = bytearray(body)
+            body = bytearray(body) if respondent.headed else bytearray()
         response = {
             "version": respondent.version,
             "status": respondent.status,
@@ -528,10 +550,11 @@ class Carrier(Linker):
             self._over = "own"
         elif not getattr(respondent, "reusable", respondent.persisted):
             # the server has said so, whether it closes or, as hio's, goes on to listen:
-            # hio sends the next request on it (RFC 9112 9.6), a new connection serves as well
+            # hio sends the next request on it (RFC 9112 9.6), a new connection serves as well;
+            # with `reconnectable` one that is closed is opened at hio's pace
             engine = getattr(respondent, "engine", None)
             ended_by_close = connector.cutoff if engine is None else engine.framing == "close"
-            self._over = "peer" if ended_by_close else "own"
+            self._over = "peer" if ended_by_close and connector.reconnectable else "own"
         self._leftover = bool(connector.txbs)
 
     def _request_sent(self) -> dict[str, Any]:
@@ -561,6 +584,11 @@ class Carrier(Linker):
         request["data"] = requester.data
         request["fargs"] = fargs.copy() if fargs is not None else None
         return request
+
+    def _request_refused(self) -> dict[str, Any]:
+        """Give a request that could not be built, as it was queued."""
+        latest: Any = self.latest
+        return dict(latest) if isinstance(latest, Mapping) else {}
 
     def _deliver(self, response: dict[str, Any]) -> None:
         """End the exchange with its response."""
@@ -594,7 +622,7 @@ class Carrier(Linker):
             "headers": respondent.headers if begun and respondent.headers else help.Hict(),
             "body": self._body_so_far() if begun else bytearray(),
             "data": None,
-            "request": self._request_sent() if built else dict(self.latest or {}),
+            "request": self._request_sent() if built else self._request_refused(),
             "errored": True,
             "error": reason,
         }

@@ -19,13 +19,14 @@ from hio.core.http import clienting as _hio
 
 from .carrying import Carrier
 from .connecting import Connector, ConnectorTls
+from .contents import encode_body
 from .decoding import accepted
 from .draining import sink_of
 from .eventing import EventSource
 from .exchanging import Home, Timeouts
 from .grammar import LIMITS
 from .redirecting import MAX_REDIRECTS
-from .requesting import Requester
+from .requesting import Requester, copy_headers, upper_method
 from .resolving import resolve
 from .responding import Respondent
 from .streaming import check_idle
@@ -223,6 +224,8 @@ class Client(Carrier):
             self._idle = check_idle(idle)
 
         parts = split_path(path)
+        if not isinstance(scheme, str):
+            raise ValueError(f"scheme must be str, not {type(scheme).__name__}")
         scheme = (parts.scheme or scheme).lower()
         if connector:
             secured = _secured(connector)
@@ -385,11 +388,11 @@ class Client(Carrier):
             if body is None:
                 body = b""
             elif isinstance(body, str):
-                body = body.encode("iso-8859-1")
+                body = encode_body(body)
             if method is None:
                 method = requester.method
-            elif method not in _UPPER:
-                method = method.upper()
+            elif type(method) is not str or method not in _UPPER:
+                method = upper_method(method)
             if path is None:
                 path = requester.path
             if qargs is None:
@@ -400,7 +403,7 @@ class Client(Carrier):
                 if self.stream is not None:
                     self._restore_id(headers, self.stream)
             else:
-                headers = help.Hict(headers)
+                headers = copy_headers(headers)
             if isinstance(requester, Requester):
                 requester.validate(method, path, qargs, fragment, headers, body, data, fargs)
         finally:

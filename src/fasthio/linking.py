@@ -42,6 +42,7 @@ class Linker(Streamer):
 
     requests: deque[dict[str, Any]]
     waited: bool
+    latest: dict[str, Any] | None
 
     _timeouts: Timeouts | None
 
@@ -55,9 +56,11 @@ class Linker(Streamer):
 
     if TYPE_CHECKING:
 
+        def serviceRequests(self) -> None: ...
         def serviceResponse(self) -> None: ...
         def _ended(self, exchange: Exchange) -> None: ...
         def _pour(self, exchange: Exchange, respondent: Any) -> None: ...
+        def _pours(self) -> bool: ...
         def _fail(self, error: ExchangeError, built: bool = True) -> None: ...
 
     # tyme
@@ -124,8 +127,9 @@ class Linker(Streamer):
         elif (
             self._persistent
             and exchange is not None
-            and connector.refusals
-            and not connector.reconnectable
+            # where a redirect leads is not waited for as home is: the queue waits, too
+            and (self._home is not None or not connector.reconnectable)
+            and connector.refusals > (self.Resends if connector.reconnectable else 0)
         ):
             self._over = "own"
             self._fail(exchange_error("refused", str(fault), fault))
@@ -250,10 +254,13 @@ class Linker(Streamer):
     def _abandon(self, exchange: Exchange) -> None:
         """Leave an exchange that the program has ended by setting `waited` to False."""
         self._exchange = None
+        self.latest = None
         if exchange.stream is not None:
             self._close_stream(exchange.stream)
         if exchange.link is not UNLINKED and exchange.link is self.connector.cs:
             self._drop()  # its response may still come
+        else:
+            self.connector.txbs.clear()  # what of it was not sent does not go out any more
         self.respondent.makeParser()
 
     def _reopened(self) -> None:
@@ -261,8 +268,10 @@ class Linker(Streamer):
         self._over = None
         self._persistent = False
         self._leftover = False
-        exchange = self._exchange
         connector = self.connector
+        if self._exchange is not None and not self.waited:
+            self._abandon(self._exchange)
+        exchange = self._exchange
         if exchange is not None and exchange.stream is not None:
             self._retake(exchange)
             return
@@ -281,13 +290,17 @@ class Linker(Streamer):
         connector = self.connector
         connector.close()
         connector.clearRxbs()
-        exchange = self._exchange
         self._over = "own"
+        if self._exchange is None and not self.waited:
+            self.serviceRequests()  # the next in the queue is what there is no connection for
+        exchange = self._exchange
         if exchange is None:
             return
         if exchange.stream is not None and connector.reconnectable:
             code = "refused" if exchange.resuming else "reset"
             self._resume(exchange, Reason.of(exchange_error(code, str(error), error)))
+        elif isinstance(error, ExchangeError):
+            self._fail(error)  # the host does not resolve
         elif exchange.link is UNLINKED:
             self._fail(exchange_error("refused", str(error), error))
         elif not (connector.reconnectable and self._again(exchange)):
@@ -314,6 +327,8 @@ class Linker(Streamer):
                     break
             else:
                 error = exchange_error("reset", "response not complete")
+            if self._exchange is not exchange or not self.waited:
+                return  # its sink has ended it
         if error is None and not respondent.errored:
             self._ended(exchange)
             return
@@ -332,6 +347,21 @@ class Linker(Streamer):
             self._fail(error)
         connector.txbs.clear()
         connector.clearRxbs()
+
+    def _unsent(self, exchange: Exchange) -> None:
+        """Take a request of which nothing goes out to a connection that can be sent on.
+
+        Nothing more goes out where the program has shut down its side; a peer
+        that ends the connection ends what is received, too (`_cut`).
+        """
+        connector = self.connector
+        if len(connector.txbs) < len(exchange.octets):
+            return  # the peer has begun to read it: its answer may come
+        fault = connector.fault
+        exchange.attempts += 1
+        if exchange.attempts > self.Resends or not self._again(exchange):
+            self._fail(exchange_error("closed", str(fault) if fault else "", fault))
+        self._drop()
 
     def _consumed(self) -> int:
         """Give how many octets of the present response were taken."""
@@ -355,6 +385,7 @@ class Linker(Streamer):
         exchange.requeue = True
         exchange.bulky = False
         exchange.drain = None
+        exchange.pouring = self._pours()
         exchange.phase = 0
         exchange.mark = self._tyme() if self._timeouts is not None else 0.0
         connector.txbs.clear()

@@ -28,7 +28,7 @@ from .urls import (
     split_path,
 )
 
-__all__ = ["Requester"]
+__all__ = ["Requester", "copy_headers", "upper_method"]
 
 CRLF: Final = b"\r\n"
 _DEFAULT_PORTS: Final = (("http", 80), ("https", 443))
@@ -41,7 +41,11 @@ Hict: Final[Any] = help.Hict
 _apart: Final = random.Random()
 
 
-def _method(method: object) -> str:
+#: Equal to no path.
+_NO_PATH: Final = object()
+
+
+def upper_method(method: object) -> str:
     """Take a method in upper case.
 
     Raises:
@@ -62,7 +66,7 @@ def _no_boundary() -> str:
     return f"____________{_apart.getrandbits(48):012x}"
 
 
-def _hict(headers: Any) -> Any:
+def copy_headers(headers: Any) -> Any:
     """Copy headers into a new Hict.
 
     Raises:
@@ -140,11 +144,11 @@ class Requester:
         self.port: Any
         self.hostname, self.port = settle_place(hostname, port, 80)
         self.scheme: Any = scheme
-        self.method: Any = _method(method) if method else "GET"
+        self.method: Any = upper_method(method) if method else "GET"
         self.path: Any = path or "/"
         self.qargs: Any = qargs if qargs is not None else {}
         self.fragment: Any = fragment
-        self.headers: Any = _hict(headers) if headers else Hict()
+        self.headers: Any = copy_headers(headers) if headers else Hict()
         if body and isinstance(body, str):
             body = encode_body(body)
         self.body: Any = body or b""
@@ -157,8 +161,8 @@ class Requester:
         self.msg: bytes = b""
         self._lines: list[bytes] | None = []  # None: still to be made of _lined
         self._lined: bytes = b""
-        self._path: object = None  # what the last build left in .path ...
-        self._plain: object = None  # the same, if it may be compared by value
+        self._path: object = _NO_PATH  # what the last build left in .path ...
+        self._plain: object = _NO_PATH  # the same, if it may be compared by value
         self._path_target: str = ""  # ... and made of it
         self._built: Built = UNBUILT
         self._whole: Whole | None = None
@@ -211,7 +215,7 @@ class Requester:
         if port is not None:
             check_port(port)
         if method is not None:
-            method = _method(method)
+            method = upper_method(method)
         if qargs is not None and type(qargs) is not dict:
             check_items(qargs, "qargs")
         if body is None:
@@ -219,7 +223,7 @@ class Requester:
         elif isinstance(body, str):
             body = encode_body(body)
         if headers is not None:
-            self.headers = _hict(headers)
+            self.headers = copy_headers(headers)
 
         # nothing below raises
         if hostname is not None:
@@ -552,6 +556,8 @@ class Requester:
 
         method = self.method
         headers = self.headers
+        if type(headers) is not Hict:
+            check_items(headers, "headers")
         kind = None
         body: bytes | bytearray
         if method == "GET":  # hio sends no body with GET
@@ -618,7 +624,7 @@ class Requester:
         self.path = self._path = path
         self._path_target = target
         # taken apart again it would be the same
-        self._plain = path if target[:2] != "//" and path[:1] == "/" else None
+        self._plain = path if target[:2] != "//" and path[:1] == "/" else _NO_PATH
 
     def _query(self, qargs: Any) -> str:
         """Make the query of qargs, or find it made."""

@@ -19,6 +19,7 @@ from hio.core import tcp
 
 from .engine import receive as _receive
 from .engine import send as _send
+from .errors import untraced
 from .resolving import Address, resolve
 from .urls import normalize_host_port
 
@@ -65,6 +66,7 @@ _BLANK: Final[dict[str, Any]] = {
     "hostname": "",
     "addresses": [],
     "_index": 0,
+    "_attempted": 0.0,
     "ha": (),
     "_known_ha": (),
     "cs": None,  # connection socket
@@ -101,6 +103,7 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
 
     _tymer: Any
     _born: float
+    _attempted: float  # tyme of the present socket, where attempts are timed
     tymeout: float
     hostname: str
     addresses: list[Address]
@@ -228,6 +231,7 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
     def wind(self, tymth: Callable[[], float]) -> None:
         """Inject the tyme of another tymist; the timer starts again."""
         tyming.Tymee.wind(self, tymth)
+        self._attempted = tymth()
         if self._tymer is None:
             self._born = tymth()
         else:
@@ -262,6 +266,8 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
         self.cutoff = False
         self.fault = None
         self._unsendable = False
+        if self.tymeout > 0.0:
+            self._attempted = (self.tymth or time.monotonic)()
 
         family, _ = self._address()
         cs = self.cs = socket.socket(family, socket.SOCK_STREAM)
@@ -284,6 +290,28 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
             self.accepted = False
             self.connected = False
             self.opened = False
+
+    def serviceConnect(self) -> bool:
+        """Go on connecting; with `reconnectable` an attempt is given up after `tymeout`.
+
+        Each attempt has all of that time (hio: D98, it counts on from the last
+        expiry: after a rest an attempt has no time at all).
+
+        Returns:
+            True once connected.
+        """
+        if not self.connected:
+            self.connect()
+            if (
+                not self.connected
+                and self.reconnectable
+                and self.tymeout > 0.0
+                and self.tymer.expired
+                and (self.tymth or time.monotonic)() - self._attempted >= self.tymeout
+            ):
+                self.reopen()
+                self.tymer.start()
+        return bool(self.connected)
 
     def accept(self) -> bool:
         """Try to connect; on refusal the next address is tried at once.
@@ -352,14 +380,14 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
             self.refusals += 1
         # hio: D44, the failed socket is done with whatever the reason was
         self.reopen()
-        self.fault = error
+        self.fault = untraced(error)
         return last
 
     def _lose(self, error: Exception | None) -> None:
         """Note that nothing more will be received; `error` None for an orderly close."""
         self.cutoff = True
         if error is not None:
-            self.fault = error
+            self.fault = untraced(error)
 
     # receiving
 
@@ -470,7 +498,7 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
         except OSError as error:
             if error.errno not in _NOT_NOW:
                 self._unsendable = True
-                self.fault = error
+                self.fault = untraced(error)
             return 0
         if count and self.wl:
             self.wl.writeTx(bytes(data[:count]), self.ha)
