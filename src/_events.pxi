@@ -165,6 +165,9 @@ cdef class EventParser:
         try:
             size = view.len
             dead = self._take(<const char *>view.buf, size, found, room)
+        except BaseException:
+            self._size = -1  # the data that it counts may not be in place
+            raise
         finally:
             PyBuffer_Release(&view)
         if eof and self._error is None:

@@ -62,6 +62,7 @@ include "_head.pxi"
 
 cdef octets_t NOTHING = b""  # for buffers of no octets, which may have no address
 AT_WORK = "the parser is at work: a call from within its own mapping, or from two threads"
+OWN_BODY = "the body of this message is no buffer to read it from"
 
 
 cdef inline int check_buffer(object rx) except -1:
@@ -92,6 +93,8 @@ cdef class ResponseParser(HeadParser):
     cdef Py_ssize_t _pending_size, _pending_room
 
     def __init__(self, *, limits=None, mapping=None):
+        if self._busy:
+            raise RuntimeError(AT_WORK)
         HeadParser.__init__(self, limits=limits, mapping=mapping)
         self._most_body = -1 if self.limits.body is None else self.limits.body
         self._start("GET")
@@ -234,6 +237,8 @@ cdef class ResponseParser(HeadParser):
         PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
         try:
             with cython.critical_section(self):
+                if data is self._body:
+                    raise ValueError(OWN_BODY)
                 return self._feed(<octets_t>view.buf if view.len else NOTHING, view.len, eof)
         finally:
             PyBuffer_Release(&view)
@@ -288,6 +293,8 @@ cdef class ResponseParser(HeadParser):
     cdef Py_ssize_t _run(self, bytearray rx, bint eof, bint head_only) except -1:
         cdef Py_buffer view
         cdef Py_ssize_t size = PyByteArray_GET_SIZE(rx)
+        if rx is self._body:
+            raise ValueError(OWN_BODY)  # it moves while its octets are put into it
         if 0 < self._scanned <= size <= self._room and not (eof or self._pending_size):
             # a line that goes on and may: all there is to do where octets drip in (measured)
             if not fasthio_has(
