@@ -765,6 +765,39 @@ def test_a_call_within_a_call(engine: ModuleType) -> None:
         assert parser.body == b"abc"
         parser.start()
     assert len(refused) == 2 * 2 * len(calls)
+    calls[:] = [lambda: parser.feed(b"x")]  # it would move what the outer call reads
+    assert parser.feed(SHORT_MESSAGE[:3]) + parser.feed(SHORT_MESSAGE[3:]) == len(SHORT_MESSAGE)
+    assert parser.body == b"abc"
+    assert len(refused) == 2 * 2 * 7 + 2
+
+
+def test_feed_keeps_what_is_left_of_what_was_kept(engine: ModuleType) -> None:
+    """Each piece ends a line and begins the next: only that is kept."""
+    message = b"HTTP/1.1 200 OK\r\nA: b\r\nCc: dd\r\nContent-Length: 3\r\n\r\nabc"
+    parser = engine.ResponseParser()
+    for first, end in ((0, 11), (11, 25), (25, 39), (39, len(message))):
+        assert parser.feed(message[first:end]) == end - first
+    assert parser.done
+    assert parser.consumed == len(message)
+    assert list(parser.headers.items()) == [("A", "b"), ("Cc", "dd"), ("Content-Length", "3")]
+    assert parser.body == b"abc"
+
+
+def test_pair_that_somebody_holds_is_not_changed(engine: ModuleType) -> None:
+    """The pairs that headers are made from are used again, but for those that others know."""
+    parser = engine.ResponseParser()
+    held: list[Any] = []
+    for number in range(12):
+        parser.start()
+        value = b"value %d" % number
+        feed(parser, HEAD + b"X-Name-%d: %b\r\nContent-Length: 0\r\n\r\n" % (number % 7, value))
+        text = parser.headers[f"X-Name-{number % 7}"]
+        assert text == value.decode()
+        pairs = [each for each in gc.get_referrers(text) if type(each) is tuple and len(each) == 2]
+        held += [(pair, tuple(map(str, pair))) for pair in pairs]
+        assert list(parser.headers) == [f"X-Name-{number % 7}", "Content-Length"]
+    for pair, was in held:
+        assert tuple(map(str, pair)) == was
 
 
 @pytest.mark.parametrize("way", ["parse", "parse_head", "take", "feed"])
