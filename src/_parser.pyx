@@ -241,7 +241,7 @@ cdef class ResponseParser(HeadParser):
                     raise ValueError(OWN_BODY)
                 return self._feed(<octets_t>view.buf if view.len else NOTHING, view.len, eof)
         finally:
-            PyBuffer_Release(&view)
+            PyBuffer_Release(&view)  # untraced
 
     cdef Py_ssize_t _feed(self, octets_t octets, Py_ssize_t size, bint eof) except -1:
         """Take octets; those of a line that is not whole are kept until the rest comes."""
@@ -312,7 +312,7 @@ cdef class ResponseParser(HeadParser):
                 <octets_t>PyByteArray_AS_STRING(rx), size, eof, head_only
             )
         finally:
-            fasthio_release(rx, &view)
+            fasthio_release(rx, &view)  # untraced
 
     cdef Py_ssize_t _advance(
         self, octets_t buf, Py_ssize_t size, bint eof, bint head_only
@@ -327,7 +327,7 @@ cdef class ResponseParser(HeadParser):
         try:
             return self._walk(buf, size, head_only)
         finally:
-            self._busy = False
+            self._busy = False  # untraced
 
     cdef Py_ssize_t _walk(self, octets_t buf, Py_ssize_t size, bint head_only) except -1:
         cdef Py_ssize_t pos = 0, before
