@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -139,3 +141,22 @@ def test_random_documents(value: Any, escaped: bool, cut: int, put: bytes) -> No
         expected, its = outcome(standard, bytearray(document))
         assert kind == expected
         assert same(got, its)
+
+
+@pytest.mark.parametrize("body", [b'{"a": 1}', b"[" + b"1.5, " * 99 + b"2]", b'{"a": ', b"[1e999]"])
+def test_without_orjson_it_is_the_same(monkeypatch: pytest.MonkeyPatch, body: bytes) -> None:
+    monkeypatch.setitem(sys.modules, "orjson", None)
+    spec = importlib.util.find_spec("fasthio.jsoning")
+    assert spec is not None
+    assert spec.loader is not None
+    plain = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(plain)
+    assert plain._quick is None
+
+    def said(module: Any) -> Any:
+        try:
+            return module.decode(bytearray(body))
+        except ValueError as error:
+            return type(error), str(error)
+
+    assert said(plain) == said(jsoning)
