@@ -15,7 +15,7 @@ from hio.core import tcp, wiring
 from fasthio.connecting import Connector
 from fasthio.errors import ResolutionError
 from fasthio.resolving import Address, is_loopback, resolve
-from servers import RESET, Loop, Server, Wait
+from servers import CLOSE, RESET, Loop, Server, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -481,6 +481,48 @@ def test_subclass_is_asked() -> None:
         assert not connector.txbs
         loop.rounds(2)
         assert not server.links[0].received
+
+
+@pytest.mark.parametrize("way", ["serviceReceives", "receive_into", "receive"])
+def test_what_comes_is_logged(way: str) -> None:
+    """By whichever way; the end that follows is met in the same way."""
+    wl = wiring.WireLog(samed=True)
+    wl.reopen()
+    with Server([b"hello", CLOSE]) as server:
+        connector, loop = connected(server, wl=wl)
+        with loop:
+            got = bytearray()
+            for _ in range(40):
+                if way == "serviceReceives":
+                    connector.serviceReceives()
+                    got = connector.rxbs
+                elif way == "receive_into":
+                    connector.receive_into(got, 100)
+                else:
+                    got += connector.receive() or b""
+                loop.rounds(1)
+                if connector.cutoff:
+                    break
+            assert connector.cutoff
+            assert connector.fault is None  # an orderly end
+            assert got == b"hello"
+            logged = wl.readRx()
+            wl.close()
+            assert logged.count(b"hello") == 1
+
+
+def test_send_that_fails() -> None:
+    """D47: it does not raise; what is full is waited for, what is broken is kept as the fault."""
+    with Server([]) as server:
+        connector, loop = connected(server)
+        with loop:
+            while connector.send(b"x" * 100_000):
+                pass  # until the socket is full: the server takes nothing
+            assert connector.fault is None
+            assert not connector.cutoff
+            connector.cs.shutdown(socket.SHUT_WR)
+            assert connector.send(b"x") == 0
+            assert isinstance(connector.fault, BrokenPipeError)
 
 
 def test_receive_into() -> None:

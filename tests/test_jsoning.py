@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
+import sys
 from types import ModuleType
 from typing import Any
 
@@ -175,3 +177,22 @@ def test_plain_as_counted(engine: ModuleType, parts: list[bytes]) -> None:
     longest = max(map(len, re.findall(rb"[0-9]+", body)), default=0)
     expected = longest < 19 and body.count(b"[") + body.count(b"{") <= 5
     assert engine.plain_json(body, 5, 19) is expected
+
+
+@pytest.mark.parametrize("body", [b'{"a": 1}', b"[" + b"1.5, " * 99 + b"2]", b'{"a": ', b"[1e999]"])
+def test_without_orjson_it_is_the_same(monkeypatch: pytest.MonkeyPatch, body: bytes) -> None:
+    monkeypatch.setitem(sys.modules, "orjson", None)
+    spec = importlib.util.find_spec("fasthio.jsoning")
+    assert spec is not None
+    assert spec.loader is not None
+    plain = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(plain)
+    assert plain._quick is None
+
+    def said(module: Any) -> Any:
+        try:
+            return module.decode(bytearray(body))
+        except ValueError as error:
+            return type(error), str(error)
+
+    assert said(plain) == said(jsoning)

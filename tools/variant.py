@@ -24,7 +24,8 @@ VARIANTS: dict[str, tuple[list[str], list[str]]] = {
         ["-g", "-O1", "-fno-omit-frame-pointer", "-fno-sanitize-recover=undefined",
          "-fsanitize=address,undefined"],
     ),
-    "coverage": (["-X", "linetrace=True"], ["-g", "-O0", "-DCYTHON_TRACE=1"]),
+    # functions that need no GIL are traced, too
+    "coverage": (["-X", "linetrace=True"], ["-g", "-O0", "-DCYTHON_TRACE_NOGIL=1"]),
 }  # fmt: skip
 
 

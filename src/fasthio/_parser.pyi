@@ -111,7 +111,7 @@ class ResponseParser(HeadParser):
             LimitError: more than `limits` allow.
             ClosureError: `eof` inside the message (RFC 9112 8).
             RuntimeError: called while a call of the same parser is under way.
-            ValueError: octets of this message are kept by `feed`.
+            ValueError: octets of this message are kept by `feed`; or `rx` is its `body`.
         The same ParseError is raised again by each call until `start`. What was consumed
         before it is in `consumed`, what was understood in the attributes.
         Cost: O(new octets), however they were cut.   hio: D20, D21, D30 to D36.
@@ -144,6 +144,7 @@ class ResponseParser(HeadParser):
             ended the rest is the caller's, to feed after the next `start`.
         Raises:
             TypeError, BufferError: `data` is no contiguous buffer.
+            ValueError: `data` is the `body` of this message.
             RuntimeError: called while a call of the same parser is under way.
             ParseError: as for `parse`.
         Cost: O(new octets); one copy of the body less than through a receive buffer.

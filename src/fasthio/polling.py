@@ -568,7 +568,7 @@ def _descriptors() -> int:
     """Give how many connections this process may have."""
     try:
         import resource
-    except ImportError:  # Windows has no such limit
+    except ImportError:  # Windows has no such limit  # pragma: no cover
         return 1_000_000
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return 1_000_000 if soft == resource.RLIM_INFINITY else max(1, soft - SPARE)
