@@ -62,6 +62,22 @@ def run(*command: str | Path, **options: Any) -> subprocess.CompletedProcess[str
     return subprocess.run([str(part) for part in command], check=True, text=True, **options)
 
 
+def commit(tree: Path = ROOT) -> str:
+    """Name the commit of this tree, with a + where something else than the table was changed."""
+    git = ["git", "-C", str(tree)]
+    table = [":!docs/matrix.json", ":!docs/compatibility.md"]
+    try:
+        named = subprocess.run(
+            [*git, "rev-parse", "--short=9", "HEAD"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        changed = subprocess.run(
+            [*git, "status", "--porcelain", "--", ".", *table], capture_output=True, check=True
+        ).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return named + "+" * bool(changed)
+
+
 def clean_environment(**more: str) -> dict[str, str]:
     """Give our environment without what would lead Python to the sources."""
     kept = {name: os.environ[name] for name in os.environ if not name.startswith("PYTHON")}
@@ -147,6 +163,7 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
         help="install hio without what it asks for; what is needed of that stands in --also",
     )
     parser.add_argument("--record", type=Path, help="add the outcome to this JSON file")
+    parser.add_argument("--commit", help="what the record says the sdist is of")
     parser.add_argument("--temporary", help="the folder for temporary files")
     return parser.parse_known_args()
 
@@ -214,6 +231,7 @@ def main() -> int:
             "passed": suite.returncode == 0,
             "seconds": round(time.monotonic() - start),
             "date": datetime.date.today().isoformat(),
+            "commit": options.commit or commit(),
         }
     if rest:
         print("not recorded: pytest was given arguments of its own", file=sys.stderr)
