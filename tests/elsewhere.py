@@ -9,7 +9,6 @@ import select
 import selectors
 import sys
 
-
 for name in ("epoll", "kqueue", "devpoll", "poll"):
     if hasattr(select, name):
         delattr(select, name)

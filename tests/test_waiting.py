@@ -308,6 +308,22 @@ class TestReadiness:
                 readiness.unregister(here.fileno())
         readiness.close()
 
+    def test_a_descriptor_is_of_its_latest_socket(self) -> None:
+        """Where a socket was closed and forgotten, another may have its number."""
+        readiness = SelectorReadiness()
+        here, there = socket.socketpair()
+        fd = here.fileno()
+        readiness.register(fd, READ | WRITE)
+        here.close()
+        again, peer = socket.socketpair()
+        with there, again, peer, socket.fromfd(again.fileno(), again.family, again.type) as last:
+            assert fd in {again.fileno(), last.fileno()}
+            readiness.register(fd, READ)
+            assert readiness.poll(0.0, 10) == []
+            peer.send(b"x")
+            assert readiness.poll(9.0, 10) == [(fd, READ)]
+        readiness.close()
+
     def test_most_is_a_bound(self) -> None:
         readiness = SelectorReadiness()
         pairs = [socket.socketpair() for _ in range(4)]

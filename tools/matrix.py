@@ -106,8 +106,8 @@ def counted(counts: dict[str, int] | None) -> str:
 def rows(records: list[dict[str, Any]]) -> list[str]:
     """Write the rows of the table."""
     lines = [
-        "| Python | hio | multidict | wheel | tests | on C | on Python | skipped | day | commit |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| Python | hio | multidict | wheel | tests | on C | on Python | skipped | of |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]  # fmt: skip
     for record in records:
         name = f"{record['implementation']} {record['python']}"
@@ -117,10 +117,12 @@ def rows(records: list[dict[str, Any]]) -> list[str]:
         scope = record["scope"]
         if record["left_out"]:
             scope += f", without {', '.join(record['left_out'])}"
+        interpreter, abi, platform = record["wheel"].split("-")
+        tags = abi if platform == "linux_x86_64" else f"{interpreter}-{abi}-{platform}"
+        of = " ".join(filter(None, [record.get("commit"), record["date"]]))
         columns = [
-            name, record["hio"], record["multidict"], f"`{record['wheel']}`", scope,
-            counted(engines.get("c")), counted(engines.get("py")), str(skipped), record["date"],
-            f"`{record['commit']}`" if "commit" in record else "",
+            name, record["hio"], record["multidict"], f"`{tags}`", scope,
+            counted(engines.get("c")), counted(engines.get("py")), str(skipped), of,
         ]  # fmt: skip
         lines.append(f"| {' | '.join(columns)} |")
     return lines
