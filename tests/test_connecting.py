@@ -12,6 +12,7 @@ import pytest
 from hio.base import tyming
 from hio.core import tcp, wiring
 
+from fasthio import socketing
 from fasthio.connecting import Connector
 from fasthio.errors import ResolutionError
 from fasthio.resolving import Address, is_loopback, resolve
@@ -487,7 +488,7 @@ def test_receive_into() -> None:
     with Server([b"x" * 50_000]) as server:
         connector, loop = connected(server)
         with loop:
-            assert connector.direct
+            assert connector.direct is socketing._DIRECT
             body = bytearray(b"head")
             for _ in range(40):
                 connector.receive_into(body, 60_000)
