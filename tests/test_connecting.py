@@ -484,11 +484,12 @@ def test_subclass_is_asked() -> None:
         assert not server.links[0].received
 
 
+@pytest.mark.skipif(not socketing._DIRECT, reason="all goes through rx there")
 def test_receive_into() -> None:
     with Server([b"x" * 50_000]) as server:
         connector, loop = connected(server)
         with loop:
-            assert connector.direct is socketing._DIRECT
+            assert connector.direct
             body = bytearray(b"head")
             for _ in range(40):
                 connector.receive_into(body, 60_000)
