@@ -40,7 +40,7 @@ PURE = ("3.10-0.6.10", "3.14-0.7.20")
 FORKY = "3.14"
 #: Free-threaded (tools/freethreaded.py); orjson has no wheel for it and is built with Rust.
 THREADED = "3.14t"
-THREADED_OPTIONS = ("--without", "orjson")
+THREADED_OPTIONS = ("--no-gil", "--without", "orjson")
 
 
 def find(version: str) -> str | None:
@@ -91,9 +91,7 @@ def run(cell: str, sdist: Path, rest: list[str]) -> int:
     command += THREADED_OPTIONS if version == THREADED else ()
     command += ["--sdist", str(sdist), "--record", str(RECORDS), *rest]
     print(f"--- {cell} ---", flush=True)
-    # what does not say that it can do without the GIL would turn it on again
-    environment = {**os.environ, "PYTHON_GIL": "0"} if version == THREADED else None
-    return subprocess.run(command, env=environment, check=False).returncode
+    return subprocess.run(command, check=False).returncode
 
 
 def counted(counts: dict[str, int] | None) -> str:

@@ -162,6 +162,11 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
         action="store_true",
         help="install hio without what it asks for; what is needed of that stands in --also",
     )
+    parser.add_argument(
+        "--no-gil",
+        action="store_true",
+        help="keep the GIL off where something would turn it on again",
+    )
     parser.add_argument("--record", type=Path, help="add the outcome to this JSON file")
     parser.add_argument("--commit", help="what the record says the sdist is of")
     parser.add_argument("--temporary", help="the folder for temporary files")
@@ -199,8 +204,9 @@ def main() -> int:
             run(*install, *also, *needs, env=clean_environment())
         else:
             run(*install, wheel, *hio, *also, *needs, env=clean_environment())
+        gil = {"PYTHON_GIL": "0"} if options.no_gil else {}
         asked = run(python, "-W", "ignore", "-c", FACTS, cwd=folder, capture_output=True,
-                    env=clean_environment())  # fmt: skip
+                    env=clean_environment(**gil))  # fmt: skip
         facts = json.loads(asked.stdout)
         if folder / "venv" not in Path(facts.pop("package")).parents:
             sys.exit("the package that is imported is not that of the wheel")
@@ -215,6 +221,7 @@ def main() -> int:
             [python, "tests/both_engines.py", "-p", "no:cacheprovider", *ignored, *core, *rest],
             cwd=tree,
             env=clean_environment(
+                **gil,
                 FASTHIO_COUNTS=str(counts),
                 FASTHIO_REQUIRE_C="0" if facts["engine"] is None else "1",
             ),
