@@ -38,7 +38,7 @@ HIOS = {
 }
 PURE = ("3.10-0.6.10", "3.14-0.7.20")
 FORKY = "3.14"
-#: Free-threaded (tools/freethreaded.py); orjson has no wheel for it and is built with Rust.
+#: Free-threaded (tools/freethreaded.py): lmdb and brotli turn the GIL on, orjson refuses it.
 THREADED = "3.14t"
 THREADED_OPTIONS = ("--no-gil", "--without", "orjson")
 

@@ -81,8 +81,6 @@ def commit(tree: Path = ROOT) -> str:
 def clean_environment(**more: str) -> dict[str, str]:
     """Give our environment without what would lead Python to the sources."""
     kept = {name: os.environ[name] for name in os.environ if not name.startswith("PYTHON")}
-    if "PYTHON_GIL" in os.environ:
-        kept["PYTHON_GIL"] = os.environ["PYTHON_GIL"]
     kept.pop("FASTHIO_ENGINE", None)
     return {**kept, **more}
 
