@@ -14,18 +14,19 @@ import sys
 import nox
 
 sys.path.append("tools")
-from matrix import HIOS, PYTHONS
+from matrix import HIOS, PYTHONS, THREADED, THREADED_OPTIONS
 
 nox.options.sessions = ["tests", "pure"]
 nox.options.error_on_missing_interpreters = False
-nox.needs_version = ">=2024.4"
+nox.needs_version = ">=2025.2.9"  # the first that knows free-threaded Pythons
 
 
 def suite(session: nox.Session, hio: str | None, build: str) -> None:
     """Run the suite on a wheel for the session's Python."""
     session.install("build")
+    threaded = THREADED_OPTIONS if session.python == THREADED else ()
     session.run("python", "tools/wheeltest.py", "--build", build,
-                *(["--hio", hio] if hio else []), *session.posargs)  # fmt: skip
+                *(["--hio", hio] if hio else []), *threaded, *session.posargs)  # fmt: skip
 
 
 @nox.session(python=PYTHONS)

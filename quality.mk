@@ -1,6 +1,7 @@
 # make fuzz      hold the engines to each other for FUZZ_SECONDS, with atheris where it can be had
 # make asan      the suite on a C engine with address and undefined-behaviour sanitizers
 # make coverage  the lines of the engines that the tests run, those of the .pyx too
+# make elsewhere the client and the poller the ways they go on Windows, as far as POSIX can
 # make linear    instructions of the C engine on responses of doubling size (needs valgrind)
 # Included by the Makefile, whose virtual environment they use.
 
@@ -10,7 +11,7 @@ FUZZ_ENGINES ?= both
 NOT_SANITIZED := test_bench test_docs test_package $(notdir $(basename $(wildcard tests/test_fleet*.py)))
 SANITIZERS = $(shell cc -print-file-name=libasan.so) $(shell cc -print-file-name=libubsan.so)
 
-.PHONY: fuzz asan coverage linear
+.PHONY: fuzz asan coverage elsewhere linear
 
 fuzz: $(STAMP)-dev engine
 	$(RUN) tools/corpus.py seeds
@@ -47,6 +48,13 @@ coverage: $(STAMP)-dev engine
 	$(RUN) $(COVER) $(NOT_COVERED:%=--ignore tests/%.py)
 	$(RUN) -m coverage combine --quiet --rcfile=tools/coverage.ini
 	$(RUN) -m coverage report --rcfile=tools/coverage.ini
+
+ELSEWHERE := clienting connecting exchanging polling pollrun real_servers redirecting requesting responding \
+	shortcut sinks soak streaming tlsing waiting watching
+
+elsewhere: $(STAMP)-test engine
+	PYTHONPATH=tests $(RUN) tests/both_engines.py -q -p elsewhere --timeout 120 \
+	$(wildcard $(ELSEWHERE:%=tests/test_%.py))
 
 linear: $(STAMP)-dev engine
 	$(RUN) tools/linear.py

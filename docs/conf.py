@@ -34,7 +34,7 @@ import fasthio  # noqa: E402
 
 project = "fasthio"
 author = "The fasthio authors"
-copyright = "2025, The fasthio authors. Apache License 2.0"
+copyright = "2026, The fasthio authors. Apache License 2.0"
 version = release = fasthio.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "from_grammar"]

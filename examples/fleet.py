@@ -16,8 +16,7 @@ def main() -> None:
     try:
         import distributed  # noqa: F401
     except ImportError:
-        print("a fleet needs Dask: pip install 'fasthio[fleet]'")
-        return
+        sys.exit("a fleet needs Dask: pip install 'fasthio[fleet]'")
     from fasthio.fleet import Fleet, FleetError, local
 
     with contextlib.ExitStack() as stack:
@@ -28,8 +27,7 @@ def main() -> None:
             client = stack.enter_context(local(workers=2))
             fleet = stack.enter_context(Fleet(client, workers=2))
         except FleetError as error:
-            print(f"no fleet: {error}")
-            return
+            sys.exit(f"no fleet: {error}")
         for url in urls:
             fleet.add(url, every=0.2, count=5)
         for result in fleet.results():

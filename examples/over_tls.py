@@ -6,15 +6,19 @@ python examples/over_tls.py        (needs the package trustme)
 import contextlib
 import http.server
 import ssl
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import trustme
-
 import fasthio
+
+try:
+    import trustme
+except ImportError:
+    sys.exit("this makes its authority with trustme: pip install trustme")
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

@@ -23,7 +23,9 @@ def main() -> None:
         response = client.responses.popleft()
         for step in response.get("redirects", []):
             print(step["status"], step["request"]["path"], "->", step["headers"]["Location"])
-        print(response["status"], response["request"]["path"], response["error"] or "")
+        print(response["status"], response["request"]["path"])
+        if response["errored"]:
+            sys.exit(response["error"])
 
 
 if __name__ == "__main__":

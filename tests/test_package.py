@@ -88,6 +88,17 @@ def test_wheels_are_tested_with_all_that_the_tests_read() -> None:
     assert engine == {name for name in sources if name.startswith("src/")}
 
 
+def test_free_threaded_wheels_are_tested_with_all_but_orjson() -> None:
+    """What cibuildwheel installs for the tests there is the extra test without the extra speed."""
+    tomllib = pytest.importorskip("tomllib" if sys.version_info >= (3, 11) else "tomli")
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    (other,) = settings["tool"]["cibuildwheel"]["overrides"]
+    *asked, extras = settings["project"]["optional-dependencies"]["test"]
+    assert other["test-requires"] == asked
+    named = set(extras.removeprefix("fasthio[").removesuffix("]").split(","))
+    assert named - set(other["test-extras"]) == {"speed"}
+
+
 def test_published_pythons_are_those_that_are_said() -> None:
     """The classifiers, cibuildwheel and the matrix are of the same Pythons."""
     tomllib = pytest.importorskip("tomllib" if sys.version_info >= (3, 11) else "tomli")

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import fasthio
-from fasthio import polling
+from fasthio import polling, socketing
 from fasthio.clienting import Client
 from fasthio.connecting import ConnectorTls
 from fasthio.demo import serving
@@ -833,6 +833,7 @@ class TestCost:
         assert served == []
         assert turned == []
 
+    @pytest.mark.skipif(not socketing._DIRECT, reason="polls go another way there")
     def test_only_what_is_ready_is_served(
         self, stage: Stage, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -77,7 +77,9 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=wheeltest.ROOT / "build" / "forky")
     parser.add_argument("--mirror", default=MIRROR)
     parser.add_argument("--python", default="python3.14", help="a Python of the folder")
+    parser.add_argument("--sdist", type=Path, help="take this one")
     parser.add_argument("--record", type=Path, help="add the outcome to this JSON file")
+    parser.add_argument("--commit", help="what the record says the sdist is of")
     options, rest = parser.parse_known_args()
     if sys.platform != "linux":
         skip("that needs Linux")
@@ -88,12 +90,16 @@ def main() -> int:
     hand_over(folder)
     with tempfile.TemporaryDirectory(prefix="fasthio-", dir=folder / "root") as name:
         shutil.copy(wheeltest.__file__, name)
-        sdist = wheeltest.build_sdist(Path(name))
+        if options.sdist is None:
+            sdist = wheeltest.build_sdist(Path(name))
+        else:
+            sdist = Path(shutil.copy(options.sdist, name))
         home = Path("/", Path(name).relative_to(folder))
         done = subprocess.run(
             ["unshare", "--mount", "--propagation", "private", "sh", "-c", INSIDE, folder,
              options.python, home / "wheeltest.py", "--sdist", home / sdist.name,
-             "--record", home / "record.json", *rest],
+             "--record", home / "record.json", "--commit",
+             options.commit or wheeltest.commit(), *rest],
             check=False,
         )  # fmt: skip
         made = Path(name, "record.json")

@@ -17,15 +17,18 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
+
+import wheeltest
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDS = ROOT / "docs" / "matrix.json"
 PAGE = ROOT / "docs" / "compatibility.md"
 BEGIN = "<!-- made of docs/matrix.json by tools/matrix.py -->\n"
 END = "<!-- so far -->\n"
-PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
+PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14", "3.14t")
 #: The versions of hio, with the Python that each asks for.
 HIOS = {
     "0.6.10": (3, 10, 4),
@@ -35,6 +38,9 @@ HIOS = {
 }
 PURE = ("3.10-0.6.10", "3.14-0.7.20")
 FORKY = "3.14"
+#: Free-threaded (tools/freethreaded.py): lmdb and brotli turn the GIL on, orjson refuses it.
+THREADED = "3.14t"
+THREADED_OPTIONS = ("--no-gil", "--without", "orjson")
 
 
 def find(version: str) -> str | None:
@@ -42,7 +48,9 @@ def find(version: str) -> str | None:
     name = f"python{version}"
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
     places = [shutil.which(name), *sorted(map(str, pyenv.glob(f"{version}.*/bin/{name}")))]
-    for place in filter(None, places):
+    places.append(str(ROOT / "build" / name / "bin" / name))  # of tools/freethreaded.py
+    places = [place for place in places if place and Path(place).exists()]
+    for place in places:
         probe = [place, "-c", "import venv, ensurepip"]
         if subprocess.run(probe, capture_output=True, check=False).returncode == 0:
             return place
@@ -66,20 +74,22 @@ def cells() -> list[str]:
         if python is None and version != FORKY:
             print(f"skipped: there is no Python {version} here", file=sys.stderr, flush=True)
             continue
+        minor = tuple(map(int, version.rstrip("t").split(".")))
         for hio, least in HIOS.items():
-            if (tuple(map(int, version.split("."))) >= least[:2]) and micro(python) >= least:
+            if minor >= least[:2] and micro(python) >= least:
                 found.append(f"{version}-{hio}")
     return found + [f"{cell}-pure" for cell in PURE if cell in found]
 
 
-def run(cell: str, rest: list[str]) -> int:
+def run(cell: str, sdist: Path, rest: list[str]) -> int:
     """Run one cell; its exit status, 77 where it is skipped."""
     version, hio, *pure = cell.split("-")
     python = find(version)
     tool = ["forky.py"] if python is None else ["wheeltest.py", "--python", python]
     build = ["--build", "pure" if pure else "strict"]
     command = [sys.executable, str(ROOT / "tools" / tool[0]), *tool[1:], "--hio", hio, *build]
-    command += ["--record", str(RECORDS), *rest]
+    command += THREADED_OPTIONS if version == THREADED else ()
+    command += ["--sdist", str(sdist), "--record", str(RECORDS), *rest]
     print(f"--- {cell} ---", flush=True)
     return subprocess.run(command, check=False).returncode
 
@@ -96,7 +106,7 @@ def counted(counts: dict[str, int] | None) -> str:
 def rows(records: list[dict[str, Any]]) -> list[str]:
     """Write the rows of the table."""
     lines = [
-        "| Python | hio | multidict | wheel | tests | on C | on Python | skipped | day |",
+        "| Python | hio | multidict | wheel | tests | on C | on Python | skipped | of |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]  # fmt: skip
     for record in records:
@@ -107,9 +117,12 @@ def rows(records: list[dict[str, Any]]) -> list[str]:
         scope = record["scope"]
         if record["left_out"]:
             scope += f", without {', '.join(record['left_out'])}"
+        interpreter, abi, platform = record["wheel"].split("-")
+        tags = abi if platform == "linux_x86_64" else f"{interpreter}-{abi}-{platform}"
+        of = " ".join(filter(None, [record.get("commit"), record["date"]]))
         columns = [
-            name, record["hio"], record["multidict"], f"`{record['wheel']}`", scope,
-            counted(engines.get("c")), counted(engines.get("py")), str(skipped), record["date"],
+            name, record["hio"], record["multidict"], f"`{tags}`", scope,
+            counted(engines.get("c")), counted(engines.get("py")), str(skipped), of,
         ]  # fmt: skip
         lines.append(f"| {' | '.join(columns)} |")
     return lines
@@ -139,7 +152,11 @@ def main() -> int:
     if options.what == "run":
         chosen = [part for part in rest if not part.startswith("-")]
         rest = [part for part in rest if part.startswith("-")]
-        states = {cell: run(cell, rest) for cell in chosen or cells()}
+        # one sdist for all: its table is that of its records, which change from cell to cell
+        with tempfile.TemporaryDirectory(prefix="fasthio-") as name:
+            sdist = wheeltest.build_sdist(Path(name))
+            rest += ["--commit", wheeltest.commit()]
+            states = {cell: run(cell, sdist, rest) for cell in chosen or cells()}
         for cell, state in states.items():
             print(f"{cell}: {'skipped' if state == 77 else 'failed' if state else 'passed'}")
         return int(any(state not in (0, 77) for state in states.values()))

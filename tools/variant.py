@@ -2,6 +2,7 @@
 
     python tools/variant.py asan        address and undefined-behaviour sanitizers
     python tools/variant.py coverage    line tracing, for coverage.py with Cython's plugin
+    python tools/variant.py plain       without SSE2, as elsewhere than on x86-64 with gcc
 
 Writes build/NAME/ with a copy of the package; put it first on PYTHONPATH.
 """
@@ -24,6 +25,8 @@ VARIANTS: dict[str, tuple[list[str], list[str]]] = {
         ["-g", "-O1", "-fno-omit-frame-pointer", "-fno-sanitize-recover=undefined",
          "-fsanitize=address,undefined"],
     ),
+    # the ways of other processors and compilers
+    "plain": ([], ["-O2", "-U__SSE2__"]),
     # functions that need no GIL are traced, too
     "coverage": (["-X", "linetrace=True"], ["-g", "-O0", "-DCYTHON_TRACE_NOGIL=1"]),
 }  # fmt: skip

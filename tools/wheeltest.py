@@ -62,11 +62,25 @@ def run(*command: str | Path, **options: Any) -> subprocess.CompletedProcess[str
     return subprocess.run([str(part) for part in command], check=True, text=True, **options)
 
 
+def commit(tree: Path = ROOT) -> str:
+    """Name the commit of this tree, with a + where something else than the table was changed."""
+    git = ["git", "-C", str(tree)]
+    table = [":!docs/matrix.json", ":!docs/compatibility.md"]
+    try:
+        named = subprocess.run(
+            [*git, "rev-parse", "--short=9", "HEAD"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        changed = subprocess.run(
+            [*git, "status", "--porcelain", "--", ".", *table], capture_output=True, check=True
+        ).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return named + "+" * bool(changed)
+
+
 def clean_environment(**more: str) -> dict[str, str]:
     """Give our environment without what would lead Python to the sources."""
     kept = {name: os.environ[name] for name in os.environ if not name.startswith("PYTHON")}
-    if "PYTHON_GIL" in os.environ:
-        kept["PYTHON_GIL"] = os.environ["PYTHON_GIL"]
     kept.pop("FASTHIO_ENGINE", None)
     return {**kept, **more}
 
@@ -146,7 +160,13 @@ def parse_arguments() -> tuple[argparse.Namespace, list[str]]:
         action="store_true",
         help="install hio without what it asks for; what is needed of that stands in --also",
     )
+    parser.add_argument(
+        "--no-gil",
+        action="store_true",
+        help="keep the GIL off where something would turn it on again",
+    )
     parser.add_argument("--record", type=Path, help="add the outcome to this JSON file")
+    parser.add_argument("--commit", help="what the record says the sdist is of")
     parser.add_argument("--temporary", help="the folder for temporary files")
     return parser.parse_known_args()
 
@@ -182,8 +202,9 @@ def main() -> int:
             run(*install, *also, *needs, env=clean_environment())
         else:
             run(*install, wheel, *hio, *also, *needs, env=clean_environment())
+        gil = {"PYTHON_GIL": "0"} if options.no_gil else {}
         asked = run(python, "-W", "ignore", "-c", FACTS, cwd=folder, capture_output=True,
-                    env=clean_environment())  # fmt: skip
+                    env=clean_environment(**gil))  # fmt: skip
         facts = json.loads(asked.stdout)
         if folder / "venv" not in Path(facts.pop("package")).parents:
             sys.exit("the package that is imported is not that of the wheel")
@@ -198,6 +219,7 @@ def main() -> int:
             [python, "tests/both_engines.py", "-p", "no:cacheprovider", *ignored, *core, *rest],
             cwd=tree,
             env=clean_environment(
+                **gil,
                 FASTHIO_COUNTS=str(counts),
                 FASTHIO_REQUIRE_C="0" if facts["engine"] is None else "1",
             ),
@@ -214,6 +236,7 @@ def main() -> int:
             "passed": suite.returncode == 0,
             "seconds": round(time.monotonic() - start),
             "date": datetime.date.today().isoformat(),
+            "commit": options.commit or commit(),
         }
     if rest:
         print("not recorded: pytest was given arguments of its own", file=sys.stderr)

@@ -6,6 +6,7 @@ import argparse
 import os
 import platform
 import sys
+import sysconfig
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from typing import Final
@@ -25,7 +26,9 @@ RUN_USAGE: Final = "fasthio run [-h] PROGRAM [ARGS ...]\n       fasthio run -m M
 RUN_HELP: Final = "Run a program as Python does, with fasthio's client in the place of hio's."
 
 #: What `info` looks for beyond hio.
-OPTIONAL: Final = ("rich", "prometheus-client", "brotli", "zstandard", "distributed", "pyarrow")
+OPTIONAL: Final = (
+    "rich", "prometheus-client", "orjson", "brotli", "zstandard", "distributed", "pyarrow",
+)  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,6 +73,7 @@ def _make_parser() -> argparse.ArgumentParser:
 
     watch = commands.add_parser(
         "watch",
+        usage="fasthio watch [OPTIONS] URL",
         help="print the events of an event stream as they come",
         description="Print server-sent events as they come, notes on connections to standard "
         "error. A stream that is dropped is taken up again after its last event. The exit status "
@@ -173,7 +177,8 @@ def _info(options: argparse.Namespace) -> int:
         print(f"           {_why_not_c()}")
     print(f"hio        {_version('hio')} ({_location('hio')})")
     print(f"multidict  {_version('multidict')}")
-    print(f"Python     {platform.python_implementation()} {platform.python_version()}")
+    threads = " free-threaded" if sysconfig.get_config_var("Py_GIL_DISABLED") else ""
+    print(f"Python     {platform.python_implementation()} {platform.python_version()}{threads}")
     print(f"           {sys.executable}")
     print(f"platform   {platform.platform()}")
     extras = [f"{name} {_version(name)}" for name in OPTIONAL]

@@ -36,6 +36,7 @@ class DemoHandler(BaseHTTPRequestHandler):
     server_version = "fasthio-demo"
     sys_version = ""
     wbufsize = -1  # head and body leave together
+    disable_nagle_algorithm = True  # what is flushed leaves at once
     timeout = 30.0
 
     def do_GET(self) -> None:

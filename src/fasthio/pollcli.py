@@ -29,6 +29,7 @@ def add_poll(commands: Any) -> None:
     """Add the command `poll`."""
     poll = commands.add_parser(
         "poll",
+        usage="fasthio poll [OPTIONS] [URL ...]",
         help="poll URLs and tell how they answer",
         description="Poll URLs, each on a connection of its own that is kept. A response with a "
         "status of 400 or above, one that is not as expected, a malformed one and none at all are "

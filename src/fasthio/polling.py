@@ -43,6 +43,9 @@ __all__ = [
 
 #: Descriptors that are left to the rest of the program.
 SPARE: Final = 64
+
+#: Sockets that Python's select takes on Windows.
+WINDOWS_SELECT: Final = 512
 #: Longest wait of `poll` in seconds: signals are looked at between.
 NAP: Final = 0.5
 
@@ -568,7 +571,8 @@ def _descriptors() -> int:
     """Give how many connections this process may have."""
     try:
         import resource
-    except ImportError:  # Windows has no such limit  # pragma: no cover
-        return 1_000_000
+    # Windows: what Python's select takes there at once
+    except ImportError:  # pragma: no cover
+        return WINDOWS_SELECT - SPARE
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return 1_000_000 if soft == resource.RLIM_INFINITY else max(1, soft - SPARE)

@@ -70,7 +70,9 @@ class _LineSink:
         self.path = os.fspath(path)
         self._gathered = bytearray()
         try:
-            self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            # on Windows each line feed would become two octets
+            binary: int = getattr(os, "O_BINARY", 0)
+            self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | binary, 0o644)
             try:
                 self._mend()
             except BaseException:

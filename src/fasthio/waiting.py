@@ -57,6 +57,8 @@ class SelectorReadiness:
 
     def register(self, fd: int, mask: int) -> None:
         """Watch a descriptor."""
+        if fd in self._selector.get_map():  # of a socket closed since; epoll forgets by itself
+            self._selector.unregister(fd)
         self._selector.register(fd, _events(mask))
 
     def modify(self, fd: int, mask: int) -> None:
@@ -75,15 +77,12 @@ class SelectorReadiness:
         if not self._selector.get_map() and sys.platform == "win32":  # pragma: no cover
             time.sleep(max(0.0, timeout))  # select refuses to wait for nothing there
             return []
-        found = self._selector.select(timeout)
-        return [
-            (
-                key.fd,
-                (READ if events & selectors.EVENT_READ else 0)
-                | (WRITE if events & selectors.EVENT_WRITE else 0),
-            )
-            for key, events in found[:most]
-        ]
+        found: dict[int, int] = {}
+        for key, events in self._selector.select(timeout):  # kqueue tells of each event by itself
+            mask = READ if events & selectors.EVENT_READ else 0
+            mask |= WRITE if events & selectors.EVENT_WRITE else 0
+            found[key.fd] = found.get(key.fd, 0) | mask
+        return list(found.items())[:most]
 
     def fileno(self) -> int:
         """Give the descriptor of kqueue or devpoll; -1 where there is none."""

@@ -218,12 +218,14 @@ class Watch:
         if client.stream is not None and client.stream.state == "waiting":
             time.sleep(max(min(nap, connector.tymer.remaining), 0.0))
             return
+        if connector.cs is None or connector.cutoff:
+            time.sleep(max(nap, 0.0))  # Windows' select refuses to wait for nothing
+            return
+        interest = selectors.EVENT_READ
+        if not connector.accepted or (connector.connected and connector.txbs):
+            interest |= selectors.EVENT_WRITE
         selector = _Selector()
-        if connector.cs is not None and not connector.cutoff:
-            interest = selectors.EVENT_READ
-            if not connector.accepted or (connector.connected and connector.txbs):
-                interest |= selectors.EVENT_WRITE
-            selector.register(connector.cs.fileno(), interest)
+        selector.register(connector.cs.fileno(), interest)
         selector.select(nap)
 
 
