@@ -284,7 +284,9 @@ class Carrier(Sender):
             return None
         sink = None
         if 200 <= respondent.status < 300:  # what an error says is for the program to read
-            sink = self._own_sink() or self._sink
+            sink = self._own_sink()
+            if sink is None:
+                sink = self._sink
         if sink is None and decoder is None:
             return None
         return Drain(sink, decoder, self._max_body)
