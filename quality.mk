@@ -34,6 +34,7 @@ asan: $(STAMP)-dev
 	$(NOT_SANITIZED:%=--ignore tests/%.py) tests
 
 TRACED_TESTS := tests/test_parser.py tests/test_responding.py tests/test_syntax.py tests/test_eventing.py
+# no test with threads that share a parser is traced: see CONTRIBUTING.md
 # what takes long and walks no line that the others do not
 NOT_COVERED := test_bench test_differences test_docs test_fuzz_client test_oracles test_parser_law \
 	test_parser_memory test_parser_properties test_parser_work test_soak

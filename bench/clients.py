@@ -3,7 +3,8 @@
 Run as a worker, one process for each client, told what to do in lines of JSON on
 its standard input; see `bench.endtoend`. What each does of a small answer: its
 status, its Content-Type asked for in another case than it came in, its JSON
-decoded by the standard library's decoder. Of a big one: its status and its body
+decoded by the standard library's decoder, or where its name ends in -orjson by orjson,
+as far as it can be told to. Of a big one: its status and its body
 in one piece in memory. Each keeps one connection and is used the fastest way its
 own documentation offers for one request after the other.
 """
@@ -33,6 +34,7 @@ Maker = Callable[[int, "str | None"], Fetch]
 
 HOST = "127.0.0.1"
 SPIN = "-spin"
+ORJSON = "-orjson"
 
 
 def _url(port: int, authority: str | None) -> str:
@@ -118,10 +120,9 @@ def hio(port: int, authority: str | None, spin: bool = False) -> Fetch:
 
 
 def fasthio(port: int, authority: str | None, spin: bool = False) -> Fetch:
-    """Our Client, used in the same way."""
-    from fasthio import clienting, jsoning
+    """Our Client, used in the same way; `main` has chosen its JSON decoder."""
+    from fasthio import clienting
 
-    jsoning._quick = None  # Python's json, as for all others
     return _hio_like(clienting, spin, port, authority)
 
 
@@ -342,8 +343,27 @@ NOTES = {
     "raw socket": "looks for the length and the end of the head, does not parse; the floor",
     "pyreqwest": "its own threads do the network: processor time is that of all threads",
     "hio": "`bs=65536`; `select.poll` waits between one `service()` and the next",
-    "fasthio": "used as hio is, without orjson",
+    "fasthio": "used as hio is, without orjson where others do without",
 }
+
+
+#: Decodes what a client has left encoded.
+_loads: Callable[[bytes | bytearray], Any] = json.loads
+
+
+def _choose_decoder(quick: bool) -> None:
+    """Let all in this process that can decode with orjson if `quick`, else none."""
+    global _loads
+    from fasthio import jsoning
+
+    if not quick:
+        jsoning._quick = None
+        return
+    import orjson
+
+    if jsoning._quick is not orjson.loads:
+        raise ImportError("fasthio does not use orjson")
+    _loads = orjson.loads
 
 
 def _use_small(status: int, media: str | None, body: Any) -> None:
@@ -351,7 +371,7 @@ def _use_small(status: int, media: str | None, body: Any) -> None:
         raise RuntimeError(f"unexpected answer: {status} {media}")
     # hio and ours have decoded it by now; pyreqwest's octets are no bytes
     if type(body) is not dict:
-        body = json.loads(body if isinstance(body, (bytes, bytearray)) else bytes(body))
+        body = _loads(body if isinstance(body, (bytes, bytearray)) else bytes(body))
     if body["ok"] is not True:
         raise RuntimeError("unexpected JSON")
 
@@ -381,6 +401,8 @@ class Worker:
     """One client at work."""
 
     def __init__(self, name: str, port: int, authority: str | None) -> None:
+        _choose_decoder(name.endswith(ORJSON))
+        name = name.removesuffix(ORJSON)
         spin = name.endswith(SPIN)
         maker = CLIENTS[name.removesuffix(SPIN)]
         made = maker(port, authority, True) if spin else maker(port, authority)

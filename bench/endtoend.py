@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .clients import CLIENTS, SPIN
+from .clients import CLIENTS, ORJSON, SPIN
 from .serving import BIG, CHUNKED, serve
 from .timing import Figures
 
@@ -23,12 +23,14 @@ ROOT = Path(__file__).resolve().parent.parent
 #: Name, title, path, TLS, least octets of the body (0: JSON), requests a round, rounds of ten.
 SCENES: list[tuple[str, str, str, bool, int, int, int]] = [
     ("small", "small JSON answer, keep-alive", "/small", False, 0, 100, 10),
-    ("small-tls", "the same over TLS", "/small", True, 0, 100, 10),
+    ("small-orjson", "the same with orjson, but hio, which has its own", "/small", False, 0, 100,
+     10),
+    ("small-tls", "small JSON answer over TLS", "/small", True, 0, 100, 10),
     ("chunked", "64 KiB chunked", "/chunked", False, CHUNKED, 20, 10),
     ("chunked-tls", "the same over TLS", "/chunked", True, CHUNKED, 20, 10),
     ("big", "64 MiB file", "/big", False, BIG, 1, 4),
     ("big-tls", "the same over TLS", "/big", True, BIG, 1, 2),
-]
+]  # fmt: skip
 
 
 class Remote:
@@ -87,7 +89,8 @@ def _measure_scene(
     memory: dict[str, int] = {}
     try:
         for each in wanted:
-            remote = remotes[each] = Remote(each, server.port(secured), authority)
+            decoder = ORJSON if name.endswith(ORJSON) and each != "hio" else ""
+            remote = remotes[each] = Remote(each + decoder, server.port(secured), authority)
             answer = remote.began
             if "ready" in answer:  # warm up; the first is also the one whose memory counts
                 answer = remote.run(path, 1 if size >= BIG else count, size)

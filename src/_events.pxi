@@ -6,8 +6,8 @@ from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.string cimport memchr, memcmp, memcpy
 
-from fasthio.errors import parse_error
-from fasthio.grammar import LIMITS, RETRY_DIGITS
+from fasthio.errors import parse_error  # untraced
+from fasthio.grammar import LIMITS, RETRY_DIGITS  # untraced
 
 cdef extern from "Python.h":
     Py_ssize_t PY_SSIZE_T_MAX
@@ -18,7 +18,7 @@ cdef enum:
     EV_KEEP = 65536  # octets of data buffer kept from one event to the next
     EV_LONG_DIGITS = 18  # digits a long long holds for sure
 
-cdef Py_ssize_t ev_retry_digits = RETRY_DIGITS
+cdef Py_ssize_t ev_retry_digits = RETRY_DIGITS  # untraced
 
 
 cdef inline Py_ssize_t ev_find(const char *buf, Py_ssize_t size, Py_ssize_t at, char octet) noexcept:
@@ -165,6 +165,9 @@ cdef class EventParser:
         try:
             size = view.len
             dead = self._take(<const char *>view.buf, size, found, room)
+        except BaseException:
+            self._size = -1  # the data that it counts may not be in place
+            raise
         finally:
             PyBuffer_Release(&view)
         if eof and self._error is None:

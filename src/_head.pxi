@@ -577,7 +577,8 @@ cdef class HeadParser:
                 for pair_ in pairs:
                     self._add(headers, pair_[0], pair_[1])
             else:
-                headers = self.mapping(pairs)
+                # a mapping that is not plain may change what it is given
+                headers = self.mapping(pairs if self._recycle else pairs[:])
             self.headers = headers
             self._count = count
             for have in range(count):

@@ -50,18 +50,20 @@ from fasthio.syntax import (
     status_line_fault,
 )
 
-__all__ = ["NAME", "EventParser", "ResponseParser", "peek", "receive", "send"]
+__all__ = ["NAME", "EventParser", "ResponseParser", "peek", "plain_json", "receive", "send"]
 
 NAME = "c"
 
 include "_tables.pxi"
 include "_net.pxi"
+include "_json.pxi"
 include "_events.pxi"
 include "_head.pxi"
 
 
 cdef octets_t NOTHING = b""  # for buffers of no octets, which may have no address
 AT_WORK = "the parser is at work: a call from within its own mapping, or from two threads"
+OWN_BODY = "the body of this message is no buffer to read it from"
 
 
 cdef inline int check_buffer(object rx) except -1:
@@ -92,6 +94,8 @@ cdef class ResponseParser(HeadParser):
     cdef Py_ssize_t _pending_size, _pending_room
 
     def __init__(self, *, limits=None, mapping=None):
+        if self._busy:
+            raise RuntimeError(AT_WORK)
         HeadParser.__init__(self, limits=limits, mapping=mapping)
         self._most_body = -1 if self.limits.body is None else self.limits.body
         self._start("GET")
@@ -186,6 +190,25 @@ cdef class ResponseParser(HeadParser):
             return self._left
         return -1 if self._state == UNTIL_CLOSE and self._most_body < 0 else 0
 
+    def snapshot(self):
+        with cython.critical_section(self):
+            if self._body is None:
+                self._body = bytearray()
+            return (
+                self.headed,
+                self._state == DONE,
+                self._wanted(),
+                self.version,
+                self.status,
+                self.reason,
+                self.headers,
+                None if self._framing < 0 else FRAMINGS[self._framing],
+                self.length,
+                self._body,
+                self.trailers,
+                self.conflicted,
+            )
+
     def received(self, count):
         with cython.critical_section(self):
             wanted = self._wanted()
@@ -234,9 +257,11 @@ cdef class ResponseParser(HeadParser):
         PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
         try:
             with cython.critical_section(self):
+                if data is self._body:
+                    raise ValueError(OWN_BODY)
                 return self._feed(<octets_t>view.buf if view.len else NOTHING, view.len, eof)
         finally:
-            PyBuffer_Release(&view)
+            PyBuffer_Release(&view)  # untraced
 
     cdef Py_ssize_t _feed(self, octets_t octets, Py_ssize_t size, bint eof) except -1:
         """Take octets; those of a line that is not whole are kept until the rest comes."""
@@ -288,6 +313,8 @@ cdef class ResponseParser(HeadParser):
     cdef Py_ssize_t _run(self, bytearray rx, bint eof, bint head_only) except -1:
         cdef Py_buffer view
         cdef Py_ssize_t size = PyByteArray_GET_SIZE(rx)
+        if rx is self._body:
+            raise ValueError(OWN_BODY)  # it moves while its octets are put into it
         if 0 < self._scanned <= size <= self._room and not (eof or self._pending_size):
             # a line that goes on and may: all there is to do where octets drip in (measured)
             if not fasthio_has(
@@ -305,7 +332,7 @@ cdef class ResponseParser(HeadParser):
                 <octets_t>PyByteArray_AS_STRING(rx), size, eof, head_only
             )
         finally:
-            fasthio_release(rx, &view)
+            fasthio_release(rx, &view)  # untraced
 
     cdef Py_ssize_t _advance(
         self, octets_t buf, Py_ssize_t size, bint eof, bint head_only
@@ -320,7 +347,7 @@ cdef class ResponseParser(HeadParser):
         try:
             return self._walk(buf, size, head_only)
         finally:
-            self._busy = False
+            self._busy = False  # untraced
 
     cdef Py_ssize_t _walk(self, octets_t buf, Py_ssize_t size, bint head_only) except -1:
         cdef Py_ssize_t pos = 0, before

@@ -243,12 +243,12 @@ cdef enum Kind:
     LENGTH
     CODING
 
-_OTHER_GRAMMAR = "fasthio._parser was built for another grammar: reinstall fasthio"
+_OTHER_GRAMMAR = "fasthio._parser was built for another grammar: reinstall fasthio"  # untraced
 
-if STATES != (
-    "start-line", "field-line", "fixed", "chunk-size", "chunk-data", "chunk-end", "trailer",
-    "until-close", "done", "failed",
-) or FRAMINGS != ("none", "fixed", "chunked", "close"):
+if STATES != (  # untraced
+    "start-line", "field-line", "fixed", "chunk-size", "chunk-data", "chunk-end",  # untraced
+    "trailer", "until-close", "done", "failed",
+) or FRAMINGS != ("none", "fixed", "chunked", "close"):  # untraced
     raise ImportError(_OTHER_GRAMMAR)
 
 cdef enum:
@@ -302,10 +302,10 @@ cdef struct Change:
 cdef unsigned char CLASSES[256]
 cdef signed char HEX[256]
 cdef Known NAMES[SLOTS]
-cdef list _spellings = []
-cdef object _version_10 = (1, 0)
-cdef object _version_11 = (1, 1)
-cdef object _empty = ""
+cdef list _spellings = []  # untraced
+cdef object _version_10 = (1, 0)  # untraced
+cdef object _version_11 = (1, 1)  # untraced
+cdef object _empty = ""  # untraced
 
 
 cdef inline unsigned int slot_of(octets_t name, Py_ssize_t size) noexcept nogil:
@@ -360,8 +360,6 @@ cdef int kind_of(octets_t name, Py_ssize_t size) noexcept nogil:
     for index in range(size):
         # tchar | 0x20 is its lower case, and no other token octet folds onto a letter or "-"
         if (name[index] | 0x20) != <unsigned char>want[index]:
-            return OTHER
-        if name[index] < 0x40 and name[index] != 0x2D:
             return OTHER
     return LENGTH if size == 14 else CODING
 
@@ -424,4 +422,4 @@ cdef bint plain_init(object mapping):
     )
 
 
-fill_tables()
+fill_tables()  # untraced

@@ -177,9 +177,19 @@ def fault_of(error: ParseError | None) -> tuple[Any, ...] | None:
     )
 
 
+#: What `ResponseParser.snapshot` gives, in its order.
+SNAPSHOT = (
+    "headed", "done", "wanted", "version", "status", "reason", "headers", "framing", "length",
+    "body", "trailers", "conflicted",
+)  # fmt: skip
+
+
 def snapshot(parser: Any) -> tuple[Any, ...]:
     """Give all that a parser tells, to be compared."""
     headers, trailers = parser.headers, parser.trailers
+    assert parser.snapshot() == tuple(
+        getattr(parser, name) for name in SNAPSHOT
+    ), "at once and one by one"
     return (
         parser.state,
         parser.method,

@@ -70,6 +70,23 @@ def test_even_a_single_place_is_open_to_suspects() -> None:
     assert admission.admit() == "bad"
 
 
+def test_who_enters_without_waiting() -> None:
+    """Nobody overtakes who waits, and none of the three bounds is passed."""
+    admission: Admission[str] = Admission(4, each=2, share=0.25)
+    assert admission.enter("a", suspect=True)
+    assert not admission.enter("b", suspect=True)  # one place is the suspects'
+    assert admission.enter("a")
+    assert not admission.enter("a")  # two places are an origin's
+    assert admission.enter("b")
+    assert admission.inside == 3
+    admission.join("waits", "c")
+    assert not admission.enter("d")  # one waits already
+    assert admission.admit() == "waits"
+    assert not admission.enter("d")  # no place is left
+    admission.leave("a", suspect=True)
+    assert admission.enter("a", suspect=True)
+
+
 def test_what_is_dropped_does_not_come() -> None:
     admission: Admission[str] = Admission(10)
     for item in ("a", "b", "c"):

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 import fasthio
-from fasthio import cli, demo, pollcli
+from fasthio import cli, demo, engine, pollcli
 
 
 @pytest.fixture(scope="module")
@@ -202,6 +202,8 @@ def test_a_wrong_targets_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         (["poll", "http://x/", "--out", "/nowhere/r.csv"], ["--out", "/nowhere/r.csv"]),
         (["poll", "http://x/", "--targets", "/nowhere/t"], ["--targets", "/nowhere/t"]),
         (["demo", "--duration", "0"], ["--duration", "0"]),
+        (["demo", "--duration", "soon"], ["--duration", "'soon'"]),
+        (["poll", "http://x/", "--rate", "often"], ["--rate", "'often'"]),
         (["look"], ["look"]),
         ([], ["COMMAND"]),
     ],
@@ -218,6 +220,56 @@ def test_usage_errors(
     assert "error: " in last
     for complaint in complaints:
         assert complaint in last
+
+
+def test_metrics_and_plot(root: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plot = tmp_path / "latency.svg"
+    arguments = ["poll", f"{root}/json", "--metrics", "0", "--plot", str(plot)]
+    assert cli.main(arguments) == 0
+    assert re.search(r"^metrics   http://127\.0\.0\.1:\d+/metrics$", capsys.readouterr().out, re.M)
+    assert plot.read_text().rstrip().endswith("</svg>")
+
+
+def test_plot_that_cannot_be_written(root: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The results are shown all the same; what is missing is told last."""
+    assert cli.main(["poll", f"{root}/json", "--plot", "/nowhere/at/all.svg"]) == 1
+    said = capsys.readouterr()
+    assert "requests  1 in " in said.out
+    assert said.err == "error: /nowhere/at/all.svg: No such file or directory\n"
+
+
+def test_metrics_on_a_port_that_is_taken(root: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        assert cli.main(["poll", f"{root}/json", "--metrics", str(port)]) == 2
+    assert f"--metrics: port {port}: Address already in use" in capsys.readouterr().err
+
+
+def test_metrics_without_the_package(
+    root: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("prometheus_client")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    assert cli.main(["poll", f"{root}/json", "--metrics", "0"]) == 2
+    assert "--metrics: needs prometheus-client (pip install" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such limit there")
+def test_as_many_connections_as_the_system_allows() -> None:
+    """`fasthio poll` raises the soft limit of descriptors for itself."""
+    code = (
+        "import resource\n"
+        "hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))\n"
+        "from fasthio import pollcli\n"
+        "pollcli._raise_descriptors()\n"
+        "assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
@@ -402,6 +454,28 @@ def test_info_tells_why_not_c() -> None:
     done = command("info", env={**os.environ, "FASTHIO_ENGINE": "py"})
     assert "engine     py" in done.stdout
     assert "asked for by FASTHIO_ENGINE=py" in done.stdout
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_info_where_the_c_engine_is_not_in_use(
+    missing: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A program may have chosen the Python engine itself; or the C engine cannot be imported."""
+    monkeypatch.delenv("FASTHIO_ENGINE", raising=False)
+    monkeypatch.setattr(engine, "ENGINE", "py")
+    monkeypatch.setitem(sys.modules, "fasthio._parser", None if missing else engine.load("py"))
+    assert cli.main(["info"]) == 0
+    said = capsys.readouterr().out
+    assert "engine     py" in said
+    assert ("import of fasthio._parser halted" if missing else "asked for") in said
+
+
+def test_info_tells_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "OPTIONAL", ("no-such-package",))
+    assert cli.main(["info"]) == 0
+    assert "optional   no-such-package missing" in capsys.readouterr().out
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import copy
+import gc
 import inspect
 import pickle
 import socket
+import sys
+import weakref
 from collections import deque
 from typing import Any
 
@@ -19,7 +22,8 @@ from hio.help import Hict
 from fasthio import clienting, errors
 from fasthio.clienting import Client, ClientDoer, Response, backendRequest, openClient
 from fasthio.connecting import Connector, ConnectorTls
-from servers import CLOSE, OK, Loop, Request, Server, Wait, answer, fields_of
+from fasthio.grammar import Limits
+from servers import CLOSE, OK, RESET, Loop, Request, Server, Wait, answer, fields_of
 
 JSON = answer(b'{"a": [1, null], "b": {"c": "d"}}', Content_Type="application/json")
 STREAM = (
@@ -242,6 +246,8 @@ def test_construct() -> None:
         ("maxRedirects", {"maxRedirects": 1.5}),
         ("bufsize", {"bufsize": 0}),
         ("scheme", {"connector": tcp.Client(host="127.0.0.1", port=9), "scheme": "https"}),
+        ("scheme", {"scheme": None}),
+        ("scheme", {"scheme": b"https"}),
         ("connector", {"connector": object()}),
         ("limits", {"respondent": clienting.Respondent(), "maxBody": 5}),
     ],
@@ -767,7 +773,7 @@ def test_hios_own_parts() -> None:
     """hio's connector, requester and respondent may be given."""
     for parts in ("connector", "requester", "respondent", "all"):
         script = [Request(), OK, Request(), JSON, Request(), b"HTTP/1.0 200 OK\r\n\r\nhello", CLOSE]
-        with Server(script) as server, Loop(server) as loop:
+        with Server(script, [Request(), b"HTTP", CLOSE]) as server, Loop(server) as loop:
             kwa: dict[str, Any] = {}
             if parts in ("connector", "all"):
                 kwa["connector"] = tcp.Client(host="127.0.0.1", port=server.port, tymth=loop.tymth)
@@ -818,6 +824,48 @@ def test_errors_can_be_kept() -> None:
         assert again["error"] == error
         assert again["error"].code == error.code
         assert copy.deepcopy(client.responses[0])["error"].code == error.code
+
+
+ENDS: dict[str, list[Any]] = {
+    "in order": [Request(), OK],
+    "cut": [Request(), OK[:20], CLOSE],
+    "reset": [Request(), RESET],
+    "malformed": [Request(), b"SSH-2.0\r\n"],
+    "bad chunk": [Request(), b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"],
+    "bad event": [
+        Request(),
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\nlonger",
+    ],
+    "bad coding": [Request(), answer(b"no gzip", Content_Encoding="gzip")],
+    "bad location": [Request(), answer(b"", 302, Location="http://[/")],
+    "silent": [Request()],
+    "bad request": [Request()],
+}
+
+
+@pytest.mark.parametrize("end", list(ENDS))
+def test_an_error_that_is_kept_keeps_nothing_else(end: str) -> None:
+    """A client that is dropped is gone, without a run of the garbage collector."""
+    with Server(ENDS[end]) as server, Loop(server) as loop:
+        client = Client(
+            hostname="127.0.0.1", port=server.port, tymth=loop.tymth, timeout=0.5, decode=True,
+            limits=Limits(event_line=5),
+        )  # fmt: skip
+        gone = [weakref.ref(each) for each in (client, client.connector, client.respondent)]
+        client.requests.append({"path": "/\n" if end == "bad request" else "/"})
+        responses = client.responses
+        loop.run(client, until=lambda: responses, rounds=200)
+        error = responses[0]["error"]
+        assert (error is None) is (end == "in order")
+        client.close()
+        gc.disable()
+        try:
+            del client
+            if sys.implementation.name != "cpython":
+                gc.collect()
+            assert [each() for each in gone] == [None, None, None]
+        finally:
+            gc.enable()
 
 
 def test_request_defaults_are_copies() -> None:
@@ -885,7 +933,7 @@ def test_event_stream_ends(framing: str) -> None:
         "fixed": head + b"Content-Length: 18\r\n\r\n" + events,
     }[framing]
     end = [CLOSE] if framing == "close" else [Request(), OK]
-    with Server([Request(), octets, *end]) as server, Loop(server) as loop:
+    with Server([Request(), octets, *end], [Request(), OK]) as server, Loop(server) as loop:
         client = loop.client(Client, server)
         client.request(reply=1)
         client.request(reply=2)
@@ -895,4 +943,4 @@ def test_event_stream_ends(framing: str) -> None:
         assert first["status"] == 200
         assert not first["errored"]
         assert first["request"]["reply"] == 1
-        assert second["errored"] is (framing == "close")
+        assert not second["errored"]

@@ -16,7 +16,7 @@ from fasthio import socketing
 from fasthio.connecting import Connector
 from fasthio.errors import ResolutionError
 from fasthio.resolving import Address, is_loopback, resolve
-from servers import RESET, Loop, Server, Wait
+from servers import CLOSE, RESET, Loop, Server, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -484,6 +484,48 @@ def test_subclass_is_asked() -> None:
         assert not server.links[0].received
 
 
+@pytest.mark.parametrize("way", ["serviceReceives", "receive_into", "receive"])
+def test_what_comes_is_logged(way: str) -> None:
+    """By whichever way; the end that follows is met in the same way."""
+    wl = wiring.WireLog(samed=True)
+    wl.reopen()
+    with Server([b"hello", CLOSE]) as server:
+        connector, loop = connected(server, wl=wl)
+        with loop:
+            got = bytearray()
+            for _ in range(40):
+                if way == "serviceReceives":
+                    connector.serviceReceives()
+                    got = connector.rxbs
+                elif way == "receive_into":
+                    connector.receive_into(got, 100)
+                else:
+                    got += connector.receive() or b""
+                loop.rounds(1)
+                if connector.cutoff:
+                    break
+            assert connector.cutoff
+            assert connector.fault is None  # an orderly end
+            assert got == b"hello"
+            logged = wl.readRx()
+            wl.close()
+            assert logged.count(b"hello") == 1
+
+
+def test_send_that_fails() -> None:
+    """D47: it does not raise; what is full is waited for, what is broken is kept as the fault."""
+    with Server([]) as server:
+        connector, loop = connected(server)
+        with loop:
+            while connector.send(b"x" * 100_000):
+                pass  # until the socket is full: the server takes nothing
+            assert connector.fault is None
+            assert not connector.cutoff
+            connector.cs.shutdown(socket.SHUT_WR)
+            assert connector.send(b"x") == 0
+            assert isinstance(connector.fault, BrokenPipeError)
+
+
 @pytest.mark.skipif(not socketing._DIRECT, reason="all goes through rx there")
 def test_receive_into() -> None:
     with Server([b"x" * 50_000]) as server:
@@ -528,6 +570,38 @@ def test_reconnectable_attempts_are_timed() -> None:
     tymist.tick(1.5)
     assert not connector.serviceConnect()
     assert connector.cs is not hanging
+    connector.close()
+
+
+def test_attempts_have_their_time_after_a_rest() -> None:
+    """D98: each attempt has tymeout seconds, however long there was none."""
+
+    class Far(Connector):
+        """A connector whose attempts do not end."""
+
+        def accept(self) -> bool:
+            return False
+
+    tymist = tyming.Tymist(tyme=0.0, tock=1.0)
+    connector = Far(port=9, tymeout=5.0, reconnectable=True, tymth=tymist.tymen())
+    tymist.tick(3600.0)
+    seen = []
+    connector.reopen()
+    for _ in range(20):
+        connector.serviceConnect()
+        if connector.cs not in seen:
+            seen.append(connector.cs)
+        tymist.tick()
+    assert len(seen) == 4
+    other = tyming.Tymist(tyme=-1000.0, tock=1.0)
+    connector.wind(other.tymen())
+    before = connector.cs
+    for _ in range(5):
+        connector.serviceConnect()
+        assert connector.cs is before
+        other.tick()
+    connector.serviceConnect()
+    assert connector.cs is not before
     connector.close()
 
 

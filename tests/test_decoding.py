@@ -342,6 +342,98 @@ def test_client_sink_is_not_filled_twice() -> None:
         assert b"".join(taken) == b"x" * 150
 
 
+@pytest.mark.parametrize("act", ["reopen", "close", "service", "waited", "transmit"])
+@pytest.mark.parametrize("size", [2, 400_000])
+@pytest.mark.parametrize("until_close", [False, True])
+def test_client_sink_that_takes_the_client_along(act: str, size: int, until_close: bool) -> None:
+    """Whatever a sink does to its client, each request has one response, given up ones none."""
+    body = b"x" * size
+    first = [b"HTTP/1.1 200 OK\r\n\r\n" + body, CLOSE] if until_close else [answer(body)]
+    script = [Request(), *first, Request(), answer(b"ok")]
+    with Server(script, [Request(), answer(b"ok")] * 2) as server, Loop(server) as loop:
+        client = loop.client(Client, server)
+        given: list[bytes] = []
+
+        def sink(octets: bytes) -> None:
+            given.append(octets)
+            if len(given) > 1:
+                return
+            if act in ("waited", "transmit"):
+                client.waited = False
+            if act == "transmit":
+                client.transmit(path="/b")
+            elif act != "waited":
+                getattr(client, act)()
+
+        client.request(path="/a", sink=sink)
+        if act != "transmit":
+            client.request(path="/b")
+        loop.rounds(60, client)
+        paths = [response["request"]["path"] for response in client.responses]
+        assert paths == (["/b"] if act in ("waited", "transmit") else ["/a", "/b"])
+        assert client.responses[-1]["body"] == b"ok"
+        assert not client.waited
+
+
+class Raw(io.RawIOBase):
+    """A file without a buffer that takes a few octets at a time, and no more at all in the end."""
+
+    def __init__(self, most: int) -> None:
+        self.held = bytearray()
+        self.most = most
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, octets: Any) -> int | None:
+        some = bytes(octets[: min(7, self.most - len(self.held))])
+        self.held += some
+        return len(some) or None
+
+
+@pytest.mark.parametrize("most", [1000, 50])
+def test_client_sink_takes_a_part(most: int) -> None:
+    """What a file without a buffer does not take at once is written to it again."""
+    body = bytes(range(200))
+    with Server([Request(), answer(body)]) as server, Loop(server) as loop:
+        client = loop.client(Client, server)
+        raw = Raw(most)
+        client.request(sink=raw)
+        loop.run(client, until=lambda: client.responses, rounds=60)
+        assert raw.held == body[:most]
+        error = client.responses[0]["error"]
+        if most == 1000:
+            assert error is None
+        else:
+            assert error.code == "sink"
+            assert isinstance(error.exception.__cause__, BlockingIOError)
+
+
+def test_client_sink_of_a_request_sent_again() -> None:
+    """What an answer that was cut off made of the body does not hold for the next one."""
+    broken = b"HTTP/1.1 500 Oops\r\nContent-Length: 9\r\n\r\noo"
+    coded = answer(gzip.compress(b"hello"), Content_Encoding="gzip")
+    got: list[bytes] = []
+    with (
+        Server([Request(), broken, Wait(2), CLOSE], [Request(), coded]) as server,
+        Loop(server) as loop,
+    ):
+        client = loop.client(Client, server, reconnectable=True, decode=True)
+        client.request(sink=got.append)
+        loop.run(client, until=lambda: client.responses, rounds=60)
+        assert not client.responses[0]["errored"]
+        assert not client.responses[0]["body"]
+        assert b"".join(got) == b"hello"
+
+
+def test_client_sink_none_appended_by_hand() -> None:
+    with Server([Request(), answer(b"hello")]) as server, Loop(server) as loop:
+        client = loop.client(Client, server)
+        client.requests.append({"path": "/", "sink": None})
+        loop.run(client, until=lambda: client.responses, rounds=60)
+        assert client.responses[0]["body"] == b"hello"
+
+
 def test_client_sink_cut_before_the_body() -> None:
     """... but before it got any it is."""
     taken: list[bytes] = []

@@ -140,3 +140,17 @@ def test_it_serves_until_it_is_interrupted() -> None:
     finally:
         process.kill()
         process.communicate()
+
+
+@pytest.mark.parametrize(("error", "told"), [(ConnectionResetError(), False), (KeyError(1), True)])
+def test_server_tells_of_its_own_faults_alone(
+    error: Exception, told: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A client that left early is none."""
+    server = demo.DemoServer(("127.0.0.1", 0), demo.BaseHTTPRequestHandler)
+    try:
+        raise error
+    except type(error):
+        server.handle_error(None, ("127.0.0.1", 1))
+    server.server_close()
+    assert ("KeyError" in capsys.readouterr().err) is told

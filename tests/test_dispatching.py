@@ -342,6 +342,16 @@ class TestBackpressure:
             poller.step()
             assert len(poller.results) <= 9
 
+    def test_closing_gives_what_was_owed_beyond_the_bound(self) -> None:
+        poller = ScriptedPoller(ok, backlog=4)
+        target = poller.add(URL, every=0.5, count=40)
+        for _ in range(round(9.0 / poller.tymist.tock)):
+            poller.step()  # nobody takes a result
+        assert len(poller.results) <= 4
+        poller.close()
+        assert check_account(list(poller.results), target) == 19  # what is due right now, too
+        assert poller.done
+
     def test_a_callback_takes_all(self) -> None:
         results: list[PollResult] = []
         poller = ScriptedPoller(ok, backlog=4, on_result=results.append)
@@ -403,6 +413,28 @@ class TestComingAndGoing:
         results += poller.run(1.0)
         assert skipped([r for r in results if r.target is target]) == [("removed", 0, 3)]
 
+    def test_removed_while_it_waits_for_an_opening(self) -> None:
+        poller = ScriptedPoller(ok, openings=0.5)  # one connection in two seconds
+        first, target = poller.add(URL, every=9.0), poller.add(URL, every=0.0)
+        target._number = 0
+        results = poller.run(1.0)
+        assert (first.state, target.state) == ("waiting", "queued")
+        poller.remove(target)
+        results += poller.run(9.0)
+        assert [r.outcome for r in results if r.target is target] == ["skipped"]
+        assert [r.reason for r in results if r.target is target] == ["removed"]
+
+    def test_removed_while_its_host_is_looked_up(self) -> None:
+        poller = ScriptedPoller(ok)
+        target = poller.add("http://name.test/", every=0.0, timeout=5.0)
+        poller._addresses = lambda target, now: None  # type: ignore[method-assign]
+        results = poller.run(0.5)
+        assert (target.state, poller.waiting) == ("queued", 1)
+        poller.remove(target)
+        results += poller.run(9.0)  # nothing rings for it any more
+        assert [(r.outcome, r.reason) for r in results] == [("skipped", "removed")]
+        assert (poller.waiting, poller.flying, poller.done) == (0, 0, True)
+
     def test_removing_twice_is_an_error(self) -> None:
         poller = ScriptedPoller(ok)
         target = poller.add(URL)
@@ -436,6 +468,24 @@ class TestComingAndGoing:
             ("ok", 0, 1),
         ]
         assert target.state == "paused"
+
+    def test_resumed_after_the_stop(self) -> None:
+        """Nothing falls due again, and a poll under way is waited for."""
+        poller = ScriptedPoller(lambda flight: (2.0, "ok", response()))
+        idle, busy = poller.add(URL, every=9.0), poller.add(URL, every=9.0)
+        poller.run(1.0)
+        poller.pause(busy)
+        results = poller.run(2.5)
+        poller.pause(idle)
+        poller.resume(busy)
+        poller.pause(busy)
+        poller.stop()
+        for target in (idle, busy):
+            poller.resume(target)
+        assert not idle.paused
+        results += poller.run(30.0)
+        assert (idle.state, busy.state, poller.done) == ("done", "done", True)
+        assert [r.outcome for r in results if r.outcome != "ok"] == []
 
     def test_resumed_before_the_poll_under_way_has_ended(self) -> None:
         poller = ScriptedPoller(lambda flight: (2.2, "ok", response()))

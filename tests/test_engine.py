@@ -103,3 +103,11 @@ def test_an_unknown_engine_is_named() -> None:
 def test_load_refuses_other_names() -> None:
     with pytest.raises(ValueError, match="engine must be one of c, py: 'rust'"):
         choosing.load("rust")
+
+
+def test_the_python_engine_is_never_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault in it is told as it is: no advice about compilers would help."""
+    monkeypatch.setitem(sys.modules, "fasthio._pyparser", None)
+    with pytest.raises(ImportError, match="_pyparser") as caught:
+        choosing.load("py")
+    assert "compiler" not in str(caught.value)

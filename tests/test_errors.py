@@ -114,3 +114,17 @@ def test_reason() -> None:
     for copied in (pickle.loads(pickle.dumps(reason)), copy.deepcopy(reason), copy.copy(reason)):
         assert (copied, copied.code, type(copied)) == (reason, "no-colon", Reason)
         assert copied.exception is None
+
+
+def test_untraced_ends() -> None:
+    """Also where an exception is behind itself."""
+    try:
+        raise ValueError("a")
+    except ValueError as caught:
+        error = caught
+    behind = OSError("b")
+    error.__cause__ = behind
+    behind.__cause__ = error
+    assert error.__traceback__ is not None
+    assert errors.untraced(error) is error
+    assert error.__traceback__ is None

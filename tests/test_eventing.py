@@ -483,6 +483,30 @@ def test_error_of_a_long_line_is_hios(engine: ModuleType) -> None:
     assert error.near == b"x" * 32
 
 
+def test_interrupted_call_leaves_no_half_of_an_event(
+    engine: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C inside a call drops the unfinished event: nothing counts data that is not there."""
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    parser = engine.EventParser(limits=Limits(event_line=100))
+    raw = bytearray(b"data: " + b"a" * 90 + b"\n" + b"b" * 101)
+    events: list[dict[str, Any]] = []
+    home = importlib.import_module(engine.EventParser.__module__)
+    with monkeypatch.context() as patch:
+        patch.setattr(home, "parse_error", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            parser.feed(raw, events)
+    raw[:] = b"\n"
+    assert parser.feed(raw, events) == 0
+    raw[:] = b"data: next\n\n"
+    assert parser.feed(raw, events) == 1
+    assert events == [{"id": None, "name": "", "data": "next"}]
+
+
+
 def test_default_limits(engine: ModuleType) -> None:
     """D77: lines of 1 MiB pass where hio stops at 64 KiB; one octet more does not."""
     line = b"data: " + b"x" * (LIMITS.event_line - 6)

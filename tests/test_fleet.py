@@ -23,7 +23,7 @@ pytest.importorskip("distributed", reason="distributed is not installed: no flee
 
 import fasthio
 from fasthio import fleetjoining
-from fasthio.fleet import Fleet, SchedulerError, WorkerError, connect
+from fasthio.fleet import Fleet, FleetError, SchedulerError, WorkerError, connect
 from fasthio.fleetjoining import make_security
 from fasthio.fleetmembers import FleetResult, Member
 from fasthio.fleetworker import Sealed
@@ -386,6 +386,22 @@ def test_options(client: Any) -> None:
         Fleet(client, patience=0.0)
     with pytest.raises(ValueError, match="backlog"):
         Fleet(client, backlog=0)
+
+
+def test_calls_that_cannot_be(client: Any, backend: Backend) -> None:
+    (url, *_) = backend.urls
+    with Fleet(client) as fleet:
+        assert not len(fleet)
+        assert fleet  # also without targets: `fleet or other` means this one
+        with pytest.raises(TypeError, match="options are in the TargetSpec already"):
+            fleet.add(TargetSpec(url), every=2.0)
+        fleet.add(url, every=9.0)
+        fleet.stop()
+        fleet.stop()  # harmless
+        with pytest.raises(FleetError, match="is stopping") as caught:
+            fleet.add(f"{url}/late")
+        assert caught.value.code == "ended"
+        assert {result.label for result in fleet.results()} <= {url}
 
 
 def test_other_python(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:

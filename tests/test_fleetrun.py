@@ -7,12 +7,17 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from fasthio.cli import main
+from fasthio.fleeterrors import FleetError
+from fasthio.fleetrun import FleetRun
+from fasthio.targetfile import TargetsFile
 from fleets import SOURCE, Backend, Cluster, serving, wait_until
 
 URL = "http://127.0.0.1:9/"
@@ -147,3 +152,100 @@ def test_the_package_is_imported_only_for_a_fleet() -> None:
         env={**os.environ, "PYTHONPATH": str(SOURCE)}, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert done.stdout.strip() == "[]"
+
+
+class Notes:
+    """A view that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def refresh(self, summary: object) -> None:
+        pass
+
+
+class ShortFleet:
+    """A fleet that ends at once, or fails."""
+
+    def __init__(self, failure: FleetError | None = None, results: int = 0) -> None:
+        self.failure = failure
+        self.done = self.stopping = True
+        self.closed = False
+        self.left = results
+
+    def take(self, seconds: float) -> int | None:
+        self.left -= 1
+        return self.left if self.left >= 0 else None
+
+    def replace(self, specs: object) -> object:
+        raise ValueError("label is there already: 'a'")
+
+    def summary(self) -> SimpleNamespace:
+        return SimpleNamespace(events=[])
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_fleet_that_fails_is_closed_and_told_of() -> None:
+    failure = FleetError("ended", "tcp://s:1", "the scheduler has gone")
+    fleet = ShortFleet(failure)
+    with pytest.raises(FleetError, match="the scheduler has gone"):
+        FleetRun(fleet, Notes()).run()
+    assert fleet.closed
+
+
+def test_elsewhere_than_in_the_main_thread_signals_are_left_alone() -> None:
+    fleet = ShortFleet()
+    before = signal.getsignal(signal.SIGINT)
+    during: list[object] = []
+    run = FleetRun(fleet, Notes())
+    run._loop = lambda: during.append(signal.getsignal(signal.SIGINT))  # type: ignore[method-assign]
+    thread = threading.Thread(target=run.run)
+    thread.start()
+    thread.join(60)
+    assert during == [before]
+    assert fleet.closed
+
+
+def test_results_that_keep_coming_do_not_hold_up_the_view(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter(range(1000))
+    monkeypatch.setattr("fasthio.fleetrun.time.monotonic", lambda: float(next(now)))
+    fleet = ShortFleet(results=100)
+    run = FleetRun(fleet, Notes())
+    run._take(1.0)
+    assert fleet.left == 99  # one, and its time was up
+    run._take(0.0)  # at the end all are taken
+    assert fleet.left == -1
+
+
+def test_targets_that_cannot_be_change_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "targets.txt"
+    path.write_text("http://a.test/\n")
+    file = TargetsFile(path)
+    view = Notes()
+    run = FleetRun(ShortFleet(), view, file=file)
+    run._look(file)
+    assert view.said == []  # it has not changed
+    for text in ("http://b.test/\n", "ftp://b.test/ and more\n"):
+        path.write_text(text)
+        run._look(file)
+    assert view.said[0] == "label is there already: 'a'; the targets stay as they are"
+    assert view.said[1].endswith("; the targets stay as they are")
+    assert str(path) in view.said[1]
+
+
+def test_interrupted_before_polling(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("distributed", reason="distributed is not installed")
+
+    def interrupt(options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fasthio.fleetrun.open_cluster", interrupt)
+    assert main(["poll", URL, "--workers", "1"]) == 1
+    assert capsys.readouterr().err == "interrupted\n"

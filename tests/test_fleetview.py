@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from typing import Any
 
@@ -9,8 +10,16 @@ import pytest
 
 from fasthio import fleetview
 from fasthio.fleeterrors import FleetError, SchedulerError
+from fasthio.fleetjoining import Enlisted
 from fasthio.fleetledger import Figures, Share
-from fasthio.fleetmembers import FleetEvent, FleetResult, FleetSummary, TakeOver, unpack
+from fasthio.fleetmembers import (
+    FleetEvent,
+    FleetResult,
+    FleetSummary,
+    Member,
+    TakeOver,
+    unpack,
+)
 from fasthio.fleetpoller import FleetTarget
 from fasthio.fleetview import FleetLines, FleetTable, make_fleet_view
 from fasthio.fleetworker import pack
@@ -130,3 +139,71 @@ def test_errors_travel() -> None:
     assert (error.code, error.host, error.cause, str(error)) == (
         "unreachable", "tcp://a:1", "why", "tcp://a:1: why",
     )  # fmt: skip
+
+
+def test_without_rich_a_terminal_has_lines_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    def refuse(stream: object) -> None:
+        raise ImportError("rich")
+
+    monkeypatch.setattr(fleetview, "FleetTable", refuse)
+    assert isinstance(make_fleet_view(Terminal()), FleetLines)
+
+
+def test_summary_without_one_whole_response() -> None:
+    each = summary()
+    each.total.latencies = type(each.total.latencies)()
+    assert "latency   no whole response" in each.lines()
+    assert repr(each.events[0]) == "<FleetEvent w0 has joined>"
+
+
+class Call:
+    """What an actor's method gives: done, and with an error or a report."""
+
+    def __init__(self, answer: object) -> None:
+        self.answer = answer
+
+    def done(self) -> bool:
+        return True
+
+    def result(self, timeout: float) -> object:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def test_a_member_that_does_not_answer_is_asked_again() -> None:
+    """What went wrong is kept for the case that it is lost; the same command goes out again."""
+    calls: list[object] = [OSError("network"), RuntimeError("lost"), "last"]
+
+    class Client:
+        def as_current(self) -> contextlib.AbstractContextManager[None]:
+            return contextlib.nullcontext()
+
+    class Actor:
+        def __init__(self) -> None:
+            self.orders: list[Any] = []
+
+        def exchange(self, order: Any) -> Call:
+            self.orders.append(order)
+            call = calls.pop(0)
+            if isinstance(call, RuntimeError):
+                raise call
+            return Call(call)
+
+    actor = Actor()
+    member = Member("w0", "tcp://w0:1", Enlisted(actor, None), 0.0, 5.0)
+    number = member.command("stop")
+    assert member.speak(Client(), 1.0, 5.0, 10, 0.5)
+    assert member.calling
+    assert member.hear(1.1) is None
+    assert (member.trouble, member.calling) == ("OSError: network", False)
+    assert not member.speak(Client(), 1.2, 5.0, 10, 0.5)  # in trouble a command waits its turn
+    assert not member.speak(Client(), 2.0, 5.0, 10, 0.5)
+    assert member.trouble == "lost"
+    assert member.speak(Client(), 3.0, 5.0, 10, 0.5)
+    assert [order.commands for order in actor.orders] == [((number, "stop", None),)] * 3
+    assert not member.obedient

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 from typing import Any
 
 import pytest
 
-from fasthio import errors
+from fasthio import errors, socketing
 from fasthio.clienting import Client
 from servers import CLOSE, HALF, OK, RESET, SILENT, Drip, Loop, Request, Server, Wait, answer
 
@@ -207,6 +209,24 @@ def test_connection_close(version: str) -> None:
         assert [r["errored"] for r in client.responses] == [False, False]
         assert not server.links[0].received
         assert len(server.links) == 2
+
+
+@pytest.mark.parametrize(
+    "head", [b"HTTP/1.1 200 OK\r\nConnection: close", b"HTTP/1.1 200 OK", b"HTTP/1.0 200 OK"]
+)
+@pytest.mark.parametrize("reconnectable", [False, True])
+def test_body_that_ends_with_the_connection(head: bytes, reconnectable: bool) -> None:
+    """D57: that announces the close, too: a new connection carries the next request."""
+    script = [Request(), head + b"\r\n\r\nbody", Wait(2), CLOSE]
+    with Server(script) as server, Loop(server) as loop:
+        client = make(server, loop, reconnectable=reconnectable)
+        for number in range(3):
+            client.request(method="POST", path=f"/{number}", body=b"x")
+        loop.run(client, until=lambda: settled(client, 3), rounds=100)
+        check_idle(client, loop)
+        assert [r["errored"] for r in client.responses] == [False] * 3
+        assert [r["body"] for r in client.responses] == [b"body"] * 3
+        assert len(server.requests) == 3
 
 
 @pytest.mark.parametrize("tymeout", [0.0, 0.1, 1.0])
@@ -553,6 +573,24 @@ def test_large_body(shape: str) -> None:
         assert client.responses[0]["body"] == body
 
 
+@pytest.mark.parametrize(
+    "given", [None, 5, "text", [1], {1: 2}, {"self": 1}, {"sink": 5}, {"qargs": 5}, {"path": 5}]
+)
+def test_no_request_appended_by_hand(given: Any) -> None:
+    """D51: what is no request at all, too; the queue goes on."""
+    with Server([Request(), OK]) as server, Loop(server) as loop:
+        client = make(server, loop)
+        client.requests.append(given)
+        client.request(path="/good")
+        loop.run(client, until=lambda: settled(client, 2), rounds=40)
+        check_idle(client, loop)
+        first, second = client.responses
+        assert first["error"].code == "bad-request"
+        assert first["request"] == (given if isinstance(given, dict) else {})
+        assert not second["errored"]
+        assert [line.split()[1] for line in server.requests] == [b"/good"]
+
+
 def test_bad_request_appended_by_hand() -> None:
     """D51: a request dict that cannot be sent becomes an errored response."""
     with Server([Request(), OK]) as server, Loop(server) as loop:
@@ -574,6 +612,13 @@ def test_bad_request_appended_by_hand() -> None:
         ("method", {"method": "GET /x"}),
         ("headers", {"headers": {"X": "a\r\nY: b"}}),
         ("headers", {"headers": {"X\n": "a"}}),
+        ("headers", {"headers": {5: "a"}}),
+        ("headers", {"headers": 5}),
+        ("method", {"method": 5}),
+        ("method", {"method": b"GET"}),
+        ("method", {"method": []}),
+        ("body", {"body": "\u20ac"}),
+        ("body", {"body": 5, "method": "POST"}),
     ],
 )
 def test_bad_request_is_refused_at_the_call(name: str, kwa: dict[str, Any]) -> None:
@@ -624,3 +669,127 @@ def test_pace_after_a_rest() -> None:
         links = len(server.links)
         loop.rounds(20, client)
         assert len(server.links) - links <= 5
+
+
+@pytest.mark.parametrize("rest", [False, True])
+def test_given_up_before_it_was_sent(rest: bool) -> None:
+    """D59: a request that the program gives up by `waited = False` does not go out later."""
+    with Server([SILENT], [Request(), answer(b"mine")], listening=rest) as server:
+        with Loop(server) as loop:
+            client = make(server, loop)
+            client.request(method="POST", path="/up", body=b"x" * 30_000_000)
+            loop.rounds(5, client)
+            assert client.waited
+            assert client.connector.txbs
+            client.waited = False
+            if rest:  # a part of it was sent, over a connection that is no more
+                client.connector.reopen()
+            else:
+                server.scripts[0] = server.scripts[1]
+                server.listen()
+            client.request(path="/next")
+            loop.run(client, until=lambda: settled(client, 1), rounds=60)
+            check_idle(client, loop)
+            assert client.responses[0]["body"] == b"mine"
+            assert [each.split()[1] for each in server.requests] == [b"/next"]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_given_up_then_reopened(method: str) -> None:
+    """D59: nor does it come back, sent again or errored, where the program reopens."""
+    with Server([Request()], [Request(), OK]) as server, Loop(server) as loop:
+        client = make(server, loop)
+        client.request(method=method, path="/up")
+        loop.run(client, until=lambda: server.requests, rounds=40)
+        client.waited = False
+        client.reopen()
+        assert not client.responses
+        client.request(path="/next")
+        loop.run(client, until=lambda: settled(client, 1), rounds=60)
+        check_idle(client, loop)
+        assert client.responses[0]["request"]["path"] == "/next"
+        assert [each.split()[1] for each in server.requests] == [b"/up", b"/next"]
+
+
+def test_given_up_then_sent_by_hand() -> None:
+    """D59: what travelled with the request that was given up is not with the next response."""
+    got: list[bytes] = []
+    with Server([Request()], [Request(), answer(b"mine")]) as server, Loop(server) as loop:
+        client = make(server, loop)
+        client.request(path="/up", reply="not mine", sink=got.append)
+        loop.run(client, until=lambda: server.requests, rounds=40)
+        client.waited = False
+        client.transmit(path="/next")
+        loop.run(client, until=lambda: settled(client, 1), rounds=60)
+        check_idle(client, loop)
+        assert client.responses[0]["body"] == b"mine"
+        assert "reply" not in client.responses[0]["request"]
+        assert not got
+
+
+@pytest.mark.parametrize("when", ["opened", "connected", "sent"])
+@pytest.mark.parametrize("reconnectable", [False, True])
+def test_sending_shut_down_by_the_program(when: str, reconnectable: bool) -> None:
+    """D47: a request that cannot go out any more goes over a new connection."""
+    with (
+        Server([Request(), Wait(4), OK, SILENT], [Request(), OK, Request(), OK]) as server,
+        Loop(server) as loop,
+    ):
+        client = make(server, loop, reconnectable=reconnectable)
+        client.reopen()
+        if when == "connected":
+            loop.rounds(2, client)
+        client.request(path="/1")
+        if when == "sent":
+            loop.rounds(2, client)
+        client.connector.shutdownSend()
+        client.request(method="POST", path="/2")
+        loop.run(client, until=lambda: settled(client, 2), rounds=60)
+        check_idle(client, loop)
+        assert [r["errored"] for r in client.responses] == [False, False]
+        assert [each.split()[1] for each in server.requests] == [b"/1", b"/2"]
+
+
+@pytest.mark.parametrize("reconnectable", [False, True])
+def test_no_socket_to_be_had(reconnectable: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """D44: where the system gives no socket each request has its answer; later ones are sent."""
+    with Server([Request(), OK]) as server, Loop(server) as loop:
+        client = make(server, loop, reconnectable=reconnectable)
+        given = socket.socket
+
+        def refuse(*_: Any, **__: Any) -> None:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        monkeypatch.setattr(socketing.socket, "socket", refuse)
+        for number in range(3):
+            client.request(reply=number)
+        loop.run(client, until=lambda: settled(client, 3), rounds=20)
+        check_idle(client, loop)
+        assert [r["error"].code for r in client.responses] == ["refused"] * 3
+        assert [r["request"]["reply"] for r in client.responses] == [0, 1, 2]
+        assert client.responses[0]["error"].exception.errno == errno.EMFILE
+        monkeypatch.setattr(socketing.socket, "socket", given)
+        client.request()
+        loop.run(client, until=lambda: settled(client, 4), rounds=20)
+        assert not client.responses[3]["errored"]
+
+
+def test_host_set_later_does_not_resolve(monkeypatch: pytest.MonkeyPatch) -> None:
+    """D41: that is an error of the requests, not a wait for ever."""
+
+    def refuse(host: object, *_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, f"no name resolves in this test: {host!r}")
+
+    with Server([Request(), OK]) as server, Loop(server) as loop:
+        client = make(server, loop)
+        monkeypatch.setattr(socket, "getaddrinfo", refuse)
+        client.connector.ha = ("no-such-host.invalid", server.port)
+        client.request(reply=1)
+        client.request(reply=2)
+        loop.run(client, until=lambda: settled(client, 2), rounds=20)
+        check_idle(client, loop)
+        assert [r["error"].code for r in client.responses] == ["unresolved"] * 2
+        client.connector.ha = ("127.0.0.1", server.port)
+        client.request(reply=3)
+        loop.run(client, until=lambda: settled(client, 3), rounds=20)
+        assert not client.responses[2]["errored"]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import re
+import sys
+from types import ModuleType
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fasthio import jsoning
-from fasthio.jsoning import LARGEST, LEAST, MOST, decode
+from fasthio.jsoning import LARGEST, MOST, decode
 
 DOCUMENTS = [
     b"{}", b"[]", b"0", b"-0", b"-0.0", b'""', b"null", b"true", b" \t\r\n1\n", b"1 2", b"", b" ",
@@ -66,7 +70,7 @@ def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: repr(document[:24]))
 def test_as_json_reads(reader: str, document: bytes) -> None:
-    for body in (bytearray(document), bytearray(document + b" " * LEAST)):
+    for body in (bytearray(document), bytearray(document + b" " * 200)):
         kind, value = outcome(decode, body)
         expected, its = outcome(standard, body)
         assert kind == expected, reader
@@ -96,14 +100,13 @@ def test_orjson_reads_what_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(jsoning, "_quick", quick)
     for document in (
-        b'{"n": 1}',
-        b"12345678901234567890" + b" " * LEAST,
+        b"12345678901234567890",
         b"[" * (MOST + 1) + b"]" * (MOST + 1),
         b'"' + b"x" * LARGEST + b'"',
     ):
         outcome(decode, bytearray(document))
     assert not seen
-    plain = b'{"n": 123456789012345678}' + b" " * LEAST
+    plain = b'{"n": 123456789012345678}'
     assert decode(bytearray(plain)) == {"n": 123456789012345678}
     assert seen == [plain]
 
@@ -134,8 +137,62 @@ def test_random_documents(value: Any, escaped: bool, cut: int, put: bytes) -> No
     """Documents of all kinds, whole and with octets put in between."""
     whole = json.dumps(value, ensure_ascii=escaped).encode("utf-8", "surrogatepass")
     for document in (whole, whole[:cut] + put + whole[cut:], whole[:cut]):
-        document += b" " * LEAST
         kind, got = outcome(decode, bytearray(document))
         expected, its = outcome(standard, bytearray(document))
         assert kind == expected
         assert same(got, its)
+
+
+@pytest.mark.parametrize(
+    ("body", "plain"),
+    [
+        (b"", True),
+        (b"[[{", True),
+        (b"[[{{", False),
+        (b"[{}][{}]", False),
+        (b'{"a":1234}', True),
+        (b'{"a":12345}', False),
+        (b"12345", False),
+        (b"1234.1234e+1234", True),
+        (b"123\x00456\xff789", True),
+        (bytes(range(0x30)), True),
+        (bytes(range(0x2F, 0x3B)), False),
+    ],
+)
+def test_plain(engine: ModuleType, body: bytes, plain: bool) -> None:
+    assert engine.plain_json(bytearray(body), 3, 5) is plain
+    assert engine.plain_json(bytearray(body), 3, 0) is False
+
+
+@pytest.mark.parametrize("body", [b"1", "1", None])
+def test_plain_takes_buffers(engine: ModuleType, body: Any) -> None:
+    with pytest.raises(TypeError):
+        engine.plain_json(body, 1, 1)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from([b"0", b"123", b"9" * 18, b"[", b"{", b",", b"\xc3\xa4", b"-."])))
+def test_plain_as_counted(engine: ModuleType, parts: list[bytes]) -> None:
+    body = bytearray(b"".join(parts))
+    longest = max(map(len, re.findall(rb"[0-9]+", body)), default=0)
+    expected = longest < 19 and body.count(b"[") + body.count(b"{") <= 5
+    assert engine.plain_json(body, 5, 19) is expected
+
+
+@pytest.mark.parametrize("body", [b'{"a": 1}', b"[" + b"1.5, " * 99 + b"2]", b'{"a": ', b"[1e999]"])
+def test_without_orjson_it_is_the_same(monkeypatch: pytest.MonkeyPatch, body: bytes) -> None:
+    monkeypatch.setitem(sys.modules, "orjson", None)
+    spec = importlib.util.find_spec("fasthio.jsoning")
+    assert spec is not None
+    assert spec.loader is not None
+    plain = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(plain)
+    assert plain._quick is None
+
+    def said(module: Any) -> Any:
+        try:
+            return module.decode(bytearray(body))
+        except ValueError as error:
+            return type(error), str(error)
+
+    assert said(plain) == said(jsoning)

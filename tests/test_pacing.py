@@ -125,3 +125,18 @@ class TestRetryAfter:
     def test_never_raises(self, value: str) -> None:
         seconds = retry_after(value, NOW)
         assert seconds is None or seconds >= 0.0
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("Fri, 01 Jan 0100 00:00:00 GMT", 0.0),  # before any epoch
+        ("Fri, 31 Dec 9999 23:59:59 -2359", 252_618_223_498.0),
+        ("Sun, 06 Nov 99999 08:49:37 GMT", None),  # no year of Python's
+        ("Sun, 06 Nov 1994 08:49:37 +9999", None),  # no zone
+    ],
+)
+def test_retry_after_at_the_ends_of_time(value: str, seconds: float | None) -> None:
+    """A date that is none, or that no clock can show, is no reason to raise."""
+    got = retry_after(value, NOW)
+    assert got == seconds if seconds is None else got == pytest.approx(seconds, abs=1e6)

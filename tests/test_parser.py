@@ -765,6 +765,106 @@ def test_a_call_within_a_call(engine: ModuleType) -> None:
         assert parser.body == b"abc"
         parser.start()
     assert len(refused) == 2 * 2 * len(calls)
+    calls[:] = [lambda: parser.feed(b"x")]  # it would move what the outer call reads
+    assert parser.feed(SHORT_MESSAGE[:3]) + parser.feed(SHORT_MESSAGE[3:]) == len(SHORT_MESSAGE)
+    assert parser.body == b"abc"
+    assert len(refused) == 2 * 2 * 7 + 2
+
+
+def test_feed_keeps_what_is_left_of_what_was_kept(engine: ModuleType) -> None:
+    """Each piece ends a line and begins the next: only that is kept."""
+    message = b"HTTP/1.1 200 OK\r\nA: b\r\nCc: dd\r\nContent-Length: 3\r\n\r\nabc"
+    parser = engine.ResponseParser()
+    for first, end in ((0, 11), (11, 25), (25, 39), (39, len(message))):
+        assert parser.feed(message[first:end]) == end - first
+    assert parser.done
+    assert parser.consumed == len(message)
+    assert list(parser.headers.items()) == [("A", "b"), ("Cc", "dd"), ("Content-Length", "3")]
+    assert parser.body == b"abc"
+
+
+def test_pair_that_somebody_holds_is_not_changed(engine: ModuleType) -> None:
+    """The pairs that headers are made from are used again, but for those that others know."""
+    parser = engine.ResponseParser()
+    held: list[Any] = []
+    for number in range(12):
+        parser.start()
+        value = b"value %d" % number
+        feed(parser, HEAD + b"X-Name-%d: %b\r\nContent-Length: 0\r\n\r\n" % (number % 7, value))
+        text = parser.headers[f"X-Name-{number % 7}"]
+        assert text == value.decode()
+        pairs = [each for each in gc.get_referrers(text) if type(each) is tuple and len(each) == 2]
+        held += [(pair, tuple(map(str, pair))) for pair in pairs]
+        assert list(parser.headers) == [f"X-Name-{number % 7}", "Content-Length"]
+    for pair, was in held:
+        assert tuple(map(str, pair)) == was
+
+
+@pytest.mark.parametrize("way", ["parse", "parse_head", "take", "feed"])
+@pytest.mark.parametrize("framing", ["fixed", "chunked", "close"])
+def test_own_body_is_no_buffer(engine: ModuleType, framing: str, way: str) -> None:
+    """A body cannot be read into itself: it would move while its octets are put into it."""
+    parser = engine.ResponseParser()
+    parser.start_body(framing, 100_000 if framing == "fixed" else None)
+    octets = b"28\r\n" + b"abcd" * 4
+    parser.parse(bytearray(octets))
+    before = bytes(parser.body)
+    with pytest.raises(ValueError, match="the body of this message is no buffer"):
+        getattr(parser, way)(parser.body)
+    assert bytes(parser.body) == before
+    old = parser.body
+    parser.start_body("fixed", len(old))
+    # of the next message it may be; that one has its head already
+    assert getattr(parser, way)(old) == (0 if way == "parse_head" else len(before))
+    assert parser.body == (b"" if way == "parse_head" else before)
+
+
+@pytest.mark.parametrize("turns", [1, 40])
+def test_mapping_that_takes_its_pairs_apart(engine: ModuleType, turns: int) -> None:
+    """What a mapping does to the pairs that it is made from touches nothing of the parser's."""
+
+    class Map(CIMultiDict[str]):
+        def __init__(self, pairs: Any = ()) -> None:
+            super().__init__()
+            while pairs and isinstance(pairs, list):
+                name, value = pairs.pop()
+                self.add(name + "-own", value.upper())
+
+    parser = engine.ResponseParser(mapping=Map)
+    filler = []
+    for turn in range(turns):
+        parser.start()
+        message = b"%bX-Name-%d: a value with %d\r\nContent-Length: 3\r\n\r\nabc" % (
+            HEAD, turn // 20, turn // 2,
+        )  # fmt: skip
+        assert parser.parse(bytearray(message)) == len(message)
+        assert parser.body == b"abc"
+        filler.append([str(number) * 9 for number in range(100)])  # takes what was freed
+    name = f"X-Name-{(turns - 1) // 20}"
+    assert [key for key, _ in parser.headers.items()][:1] == ["Content-Length-own"]
+    assert parser.headers[f"{name}-own"].startswith("A VALUE WITH ")
+
+
+def test_init_within_a_call(engine: ModuleType) -> None:
+    """A mapping that makes its parser anew is told that it is at work; so all goes on."""
+
+    class Map(CIMultiDict[str]):
+        def __setitem__(self, name: str, value: str) -> None:
+            with pytest.raises(RuntimeError, match="at work"):
+                parser.__init__(mapping=Map)
+            made.append(value)
+            super().__setitem__(name, value)
+
+    made: list[str] = []
+    parser = engine.ResponseParser(mapping=Map)
+    for turn in range(8):
+        parser.start()
+        message = b"%bA: b%d\r\nB: c%d\r\nContent-Length: 0\r\n\r\n" % (HEAD, turn, turn)
+        assert parser.parse(bytearray(message)) == len(message)
+        assert list(parser.headers.values()) == [f"b{turn}", f"c{turn}", "0"]
+    assert "c7" in made  # a head that is like the one before is a copy, with values set anew
+    parser.__init__(mapping=CIMultiDict)  # at rest it may
+    assert feed(parser, SHORT_MESSAGE) == b""
 
 
 # every octet at every place --------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import ssl
 import threading
@@ -15,6 +16,7 @@ import pytest
 import fasthio
 from fasthio import polling, socketing
 from fasthio.clienting import Client
+from fasthio.connecting import ConnectorTls
 from fasthio.demo import serving
 from fasthio.errors import ResolutionError, exchange_error
 from fasthio.grammar import Limits
@@ -226,6 +228,30 @@ class TestExchanges:
         assert len(server.links) == 1
         result = stage.one(server, timeout=1.0)  # by the default context
         assert (result.outcome, result.reason) == ("error", "certificate")
+
+    def test_tls_that_is_decrypted_already(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What is left of a record shows on no socket: it is gone on with all the same."""
+        trustme = pytest.importorskip("trustme")
+        authority = trustme.CA()
+        ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        authority.issue_cert("127.0.0.1").configure_cert(ours)
+        theirs = ssl.create_default_context()
+        authority.configure_trust(theirs)
+        monkeypatch.setattr(ConnectorTls, "Bound", 1)  # one receive in each service
+        server = stage.server([Request(), answer(b"x" * 40_000)], context=ours)
+        poller = stage.poller(context=theirs)
+        poller.add(url(server), count=1)
+        lines = poller._lines
+        again = 0
+        while not poller.results:
+            stage.loop.round(poller)
+            again += bool(lines.again)
+            if lines.again:
+                poller.wait(60.0)  # there is something to do at once
+        assert (poller.results[0].outcome, poller.results[0].octets) == ("ok", 40_000)
+        assert again
 
     def test_a_large_body_in_small_pieces(self, stage: Stage) -> None:
         body = bytes(range(256)) * 40
@@ -549,6 +575,47 @@ class TestHostile:
         result = stage.one(stage.server(listening=False))
         assert (result.outcome, result.reason, result.status) == ("error", "refused", None)
 
+    def test_no_socket_left(self, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A system that gives no socket fails that poll, and the next one goes on."""
+        server = stage.server(ALWAYS)
+        poller = stage.poller()
+        poller.add(url(server), every=0.1, count=2, backoff=Backoff(cap=0.1))
+        reopen = Client.reopen
+
+        def refuse(self: Client) -> bool:
+            monkeypatch.setattr(Client, "reopen", reopen)
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        monkeypatch.setattr(Client, "reopen", refuse)
+        results = stage.results(poller, 2)
+        assert [(r.outcome, r.reason) for r in results] == [("error", "socket"), ("ok", "")]
+        assert "Too many open files" in results[0].error
+        assert poller.connections == 0
+
+    def test_an_address_that_is_not_known_any_more(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        server = stage.server(ALWAYS)
+        poller = stage.poller()
+        poller.add(url(server), count=1)
+        make_line = poller._make_line
+
+        def forget(target: Any, now: float) -> Any:
+            monkeypatch.setattr(poller, "_addresses", lambda target, now: ())
+            return make_line(target, now)
+
+        monkeypatch.setattr(poller, "_make_line", forget)
+        (result,) = stage.results(poller, 1)
+        assert (result.outcome, result.reason) == ("error", "socket")
+        assert "not known any more" in result.error
+
+    def test_errored_response_is_tried_again(self, stage: Stage) -> None:
+        """A 503 whose body is cut off: RFC 9110 9.2.2 lets a GET be sent again."""
+        cut = b"HTTP/1.1 503 Busy\r\nContent-Length: 9\r\n\r\nabc"
+        server = stage.server([Request(), cut, CLOSE], [Request(), OK])
+        result = stage.one(server, retries=1)
+        assert (result.outcome, result.attempts) == ("ok", 2)
+
     def test_connections_have_a_limit_of_their_own(self, stage: Stage) -> None:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         server = stage.server([SILENT], context=context)  # no handshake
@@ -843,6 +910,14 @@ class TestPoll:
             poll(["ftp://x/"])
         with pytest.raises(ValueError, match="timeout"):
             poll(["http://x/"], timeout=-1)
+
+    def test_open_twice(self) -> None:
+        poller = Poller()
+        poller.open()
+        fd = poller.fileno()
+        poller.open()
+        assert poller.fileno() == fd
+        poller.close()
 
     def test_a_wait_is_ended_from_another_thread(self) -> None:
         poller = Poller()

@@ -208,3 +208,22 @@ def test_plot(root: str, tmp_path: Path, count: int) -> None:
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(FileNotFoundError):
         draw_latency(tmp_path / "none" / "latency.svg", totals)
+
+
+@pytest.mark.parametrize("error", [SinkError("r.csv: the disk is full"), BrokenPipeError()])
+def test_a_sink_that_refuses_a_result_ends_the_run(root: str, error: Exception) -> None:
+    class Full:
+        def write(self, result: PollResult) -> None:
+            raise error
+
+    view = Notes()
+    run = PollRun(
+        Poller(), [TargetSpec(f"{root}/json", every=0.01)], Totals(), view, sinks=[Full()]
+    )
+    if isinstance(error, SinkError):
+        run.run()
+        assert run.failure == "r.csv: the disk is full"
+        assert view.results  # who looks on has them all the same
+    else:
+        with pytest.raises(BrokenPipeError):
+            run.run()

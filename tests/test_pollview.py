@@ -7,6 +7,7 @@ import json
 import re
 import sys
 from collections import deque
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -94,6 +95,39 @@ def test_summary() -> None:
         "latency   p50 1.00 ms  p95 2.00 ms  p99 2.00 ms  (of 2 whole responses)",
         f"engine    {ENGINE}",
     ]
+
+
+def test_summary_with_the_distribution() -> None:
+    totals = Totals()
+    totals.add(GOOD)
+    with_it, without = totals.summary(histogram=True), totals.summary()
+    assert len(with_it) > len(without) + 3
+    assert any(line.startswith("#[Mean") or "Total count" in line for line in with_it)
+
+
+def test_rate_is_that_of_the_last_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("fasthio.pollview.time.monotonic", lambda: now[0])
+    totals = Totals()
+    for _ in range(20):  # one a second, then none
+        totals.add(GOOD)
+        now[0] += 1.0
+        rate = totals.rate()
+    assert rate == pytest.approx(1.0)
+    for _ in range(7):
+        now[0] += 1.0
+        rate = totals.rate()
+    assert rate == 0.0
+
+
+def test_headline_tells_who_waits() -> None:
+    poller = SimpleNamespace(flying=2, waiting=3, connections=4, stalled=True)
+    totals = Totals()
+    totals.add(SKIPPED)
+    lines = Table(Terminal(), totals, poller).headlines(40)  # type: ignore[arg-type]
+    text = ", ".join(lines)
+    assert "3 skipped, 2 under way, 3 waiting, 4 connections" in text
+    assert "STALLED: results are not taken" in text
 
 
 def test_summary_of_nothing() -> None:

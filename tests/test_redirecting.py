@@ -11,7 +11,7 @@ from hio.help import Hict
 from fasthio import errors, redirecting
 from fasthio.clienting import Client
 from fasthio.redirecting import headers_for, locate, location_of, method_for
-from servers import CLOSE, OK, Loop, Request, Server, answer, fields_of
+from servers import CLOSE, OK, RESET, SILENT, Loop, Request, Server, answer, fields_of
 
 BASE = "http://example.com:80/a/b?c=d#e"
 
@@ -377,17 +377,47 @@ def test_another_name_elsewhere_is_another_origin(monkeypatch: pytest.MonkeyPatc
         assert fields_of(server.requests[1])["host"] == f"localhost:{server.port}"
 
 
-def test_refused_target() -> None:
+@pytest.mark.parametrize("reconnectable", [False, True])
+def test_refused_target(reconnectable: bool) -> None:
     """D57: a target that takes no connections is an error, not a wait for ever."""
     with Server([], listening=False) as away:
         moved = redirect(302, f"http://127.0.0.1:{away.port}/x")
         with Server([Request(), moved], [Request(), OK]) as home, Loop(home) as loop:
-            client = loop.client(Client, home)
+            client = loop.client(Client, home, reconnectable=reconnectable)
             client.request()
             client.request()
             loop.run(client, until=lambda: len(client.responses) == 2, rounds=60)
             assert client.responses[0]["error"].code == "refused"
             assert not client.responses[1]["errored"]
+
+
+@pytest.mark.parametrize("end", [CLOSE, RESET])
+@pytest.mark.parametrize("reconnectable", [False, True])
+def test_connection_ended_behind_the_redirect(end: str, reconnectable: bool) -> None:
+    """D57: a redirect is not sent on a connection that the server has closed, unannounced."""
+    with (
+        Server([Request(), redirect(307, "/x"), end], [Request(), OK, Request(), OK]) as server,
+        Loop(server) as loop,
+    ):
+        client = loop.client(Client, server, reconnectable=reconnectable)
+        client.request(method="POST", path="/a", body=b"body")
+        client.request(path="/b")
+        loop.run(client, until=lambda: len(client.responses) == 2, rounds=60)
+        assert [r["errored"] for r in client.responses] == [False, False]
+        assert [each.split()[1] for each in server.requests] == [b"/a", b"/x", b"/b"]
+
+
+def test_redirect_before_the_request_was_read() -> None:
+    """D57: it is not queued behind the rest of a body that the server may never read."""
+    with (
+        Server([redirect(303, "/x"), SILENT], [Request(), OK]) as server,
+        Loop(server) as loop,
+    ):
+        client = loop.client(Client, server)
+        client.request(method="POST", path="/a", body=b"x" * 30_000_000)
+        loop.run(client, until=lambda: client.responses, rounds=60)
+        assert not client.responses[0]["errored"]
+        assert [each.split()[:2] for each in server.requests] == [[b"GET", b"/x"]]
 
 
 def test_redirect_called_by_hand_without_redirects() -> None:

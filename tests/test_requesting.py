@@ -298,7 +298,7 @@ def test_copies_and_pickles() -> None:
 def fresh(requester: Requester) -> bytes:
     """Build the same with nothing kept."""
     twin = copy.copy(requester)
-    twin._built = requesting._UNBUILT
+    twin._built = requesting.UNBUILT
     twin._queried = None
     twin._path = twin._plain = None
     twin.headers = requester.headers.copy()
@@ -1040,6 +1040,25 @@ def test_attributes_assigned_by_a_program() -> None:
     requester = Requester()
     requester.headers = {7: "x"}
     with pytest.raises(ValueError, match=r"^headers: field name"):
+        requester.build()
+
+
+@pytest.mark.parametrize("build_before", [None, "/", "a", "///a"])
+def test_d03_path_set_to_none_is_no_path(build_before: str | None) -> None:
+    requester = Requester()
+    if build_before is not None:
+        requester.path = build_before
+        requester.build()
+    requester.path = None
+    with pytest.raises(ValueError, match=r"^path"):
+        requester.build()
+
+
+@pytest.mark.parametrize("headers", ["X: y", 5, None, b"", ["X"]])
+def test_d06_headers_set_to_no_mapping(headers: Any) -> None:
+    requester = Requester()
+    requester.headers = headers
+    with pytest.raises(ValueError, match=r"^headers"):
         requester.build()
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trustme
-from hio.core import tcp
+from hio.core import tcp, wiring
 
 from fasthio import errors, tlsing
 from fasthio.clienting import Client
@@ -252,6 +252,47 @@ def test_ragged_end(authority: Authority) -> None:
         assert not client.responses[0]["errored"]
 
 
+@pytest.mark.parametrize("how", ["shutdown", "shutdownSend", "shutdownReceive"])
+@pytest.mark.parametrize("when", ["opened", "shaking", "connected"])
+def test_shut_down_by_the_program(authority: Authority, how: str, when: str) -> None:
+    """D97: TLS stays on the socket: nothing goes out in clear, nothing is taken as it comes."""
+    script = [Request(), OK, Request(), OK]
+    with Server(script, context=authority.server()) as server, Loop(server) as loop:
+        client = loop.client(
+            Client, hostname="localhost", port=server.port, scheme="https",
+            cafilepath=authority.cafilepath, reconnectable=True,
+        )  # fmt: skip
+        client.reopen()
+        if when == "shaking":
+            loop.servers.clear()
+            loop.run(client, until=lambda: client.connector.accepted, rounds=40)
+            loop.servers.append(server)
+        elif when == "connected":
+            loop.run(client, until=lambda: client.connector.connected, rounds=40)
+        getattr(client.connector, how)()
+        if when == "connected":
+            assert client.connector.cs.version() is not None
+        client.request(path="/a")
+        client.request(method="POST", path="/b")
+        loop.run(client, until=lambda: len(client.responses) == 2, rounds=100)
+        assert [r["errored"] for r in client.responses] == [False, False]
+        assert [each.split()[1] for each in server.requests] == [b"/a", b"/b"]
+
+
+def test_same_request_again(authority: Authority) -> None:
+    """What goes the short way over a plain socket goes through TLS here."""
+    with Server([Request(), OK] * 4, context=authority.server()) as server, Loop(server) as loop:
+        client = loop.client(
+            Client, hostname="localhost", port=server.port, scheme="https",
+            cafilepath=authority.cafilepath,
+        )  # fmt: skip
+        for number in range(4):
+            client.request(method="GET", path="/a")
+            loop.run(client, until=lambda n=number: len(client.responses) > n, rounds=200)
+        assert [bytes(r["body"]) for r in client.responses] == [b"ok"] * 4
+        assert len(set(server.requests)) == 1
+
+
 def test_dripped(authority: Authority) -> None:
     script = [Request(), Drip(FIXED, 1)]
     with Server(script, context=authority.server()) as server, Loop(server) as loop:
@@ -462,3 +503,118 @@ def test_sessions_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sessions.get(sessions.key(context, "localhost", 4)) is not None
     sessions.keep(sessions.key(context, "x", 1), None)
     assert sessions.get(sessions.key(context, "x", 1)) is None
+
+
+def test_hostify_without_a_certificate(authority: Authority) -> None:
+    """As hio: a name cannot be checked on a certificate that nobody asks for."""
+    context = ssl.create_default_context()
+    with pytest.raises(ValueError, match="hostify needs certify to be"):
+        ConnectorTls(host="localhost", port=9, context=context, hostify=True, certify=ssl.CERT_NONE)
+
+
+def test_sends_and_receives_are_logged_and_never_raise(authority: Authority) -> None:
+    """D47: a connector over TLS keeps what went wrong, as the plain one does."""
+    wl = wiring.WireLog(samed=True)
+    wl.reopen()
+    with Server([b"hello"], context=authority.server()) as server, Loop(server) as loop:
+        connector = ConnectorTls(
+            host="localhost", port=server.port, cafilepath=authority.cafilepath, wl=wl
+        )
+        loop.clients.append(connector)
+        connector.reopen()
+        loop.run(until=connector.serviceConnect, rounds=100)
+        connector.tx(b"question")
+        connector.serviceSends()
+        loop.run(until=lambda: connector.serviceReceives() or connector.rxbs, rounds=100)
+        assert connector.rxbs == b"hello"
+        connector.tx(b"x" * 20_000_000)
+        for _ in range(2000):
+            before = len(connector.txbs)
+            connector.serviceSends()
+            if len(connector.txbs) == before:
+                break  # the socket is full, the server is not serviced
+        assert connector.txbs
+        assert connector.fault is None
+        connector.cs.shutdown(socket.SHUT_WR)
+        assert connector.send(b"x") == 0
+        assert isinstance(connector.fault, OSError)
+        logged = wl.readTx()
+        assert logged.count(b"question") == 1
+        assert wl.readRx().count(b"hello") == 1
+        wl.close()
+
+
+def test_socket_that_cannot_be_wrapped(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each request ends errored, with what the system said."""
+    with Server([], context=authority.server()) as server, Loop(server) as loop:
+        client = loop.client(
+            Client, hostname="localhost", port=server.port, scheme="https",
+            cafilepath=authority.cafilepath,
+        )  # fmt: skip
+
+        def refuse() -> None:
+            raise ValueError("server_hostname cannot be an empty string")
+
+        monkeypatch.setattr(client.connector, "wrap", refuse)
+        client.request()
+        loop.run(client, until=lambda: client.responses, rounds=100)
+        assert client.responses[0]["error"].code == "tls"
+        assert "server_hostname cannot be" in client.responses[0]["error"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_handshake_that_fails_with_nothing_to_lose(authority: Authority, stream: bool) -> None:
+    """An idle client goes on with its next request; an event stream tries again by itself."""
+    events = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\nretry: 1\ndata: a\n\n"
+    script = [Request(), events, CLOSE] if stream else [CLOSE]
+    scripts = [script, [CLOSE], [Request(), events if stream else OK]]
+    with Server(*scripts, context=authority.server()) as server, Loop(server) as loop:
+        client = loop.client(
+            Client, hostname="localhost", port=server.port, scheme="https",
+            cafilepath=authority.cafilepath, reconnectable=stream,
+        )  # fmt: skip
+        if stream:
+            client.request()
+            loop.run(client, until=lambda: len(client.events) == 2, rounds=2000)
+            assert len(server.links) == 3
+            return
+        client.reopen()
+        loop.run(client, until=lambda: client.connector.fault, rounds=100)
+        loop.rounds(20, client)
+        assert len(server.links) == 1  # nothing is tried without a request
+        client.reopen()
+        loop.run(client, until=lambda: client.connector.fault, rounds=100)
+        client.request()
+        loop.run(client, until=lambda: client.responses, rounds=200)
+        assert client.responses[0]["body"] == b"ok"
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_session_of_a_context_that_was_replaced_is_not_kept(
+    trusted: Authority, replaced: bool
+) -> None:
+    """It would be offered under another context's settings (RFC 8446 4.6.1 leaves that to us)."""
+    with Server([Request(), OK], context=trusted.server()) as server, Loop(server) as loop:
+        client = loop.client(Client, hostname="localhost", port=server.port, scheme="https")
+        client.request()
+        loop.run(client, until=lambda: client.responses, rounds=100)
+        if replaced:
+            client.connector.context = ssl.create_default_context(cafile=trusted.cafilepath)
+        client.close()
+        assert bool(tlsing.shared_sessions._kept) is not replaced
+
+
+def test_contexts_are_no_stricter_than_before_python_3_13(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python 3.13 refuses certificates that hio's programs have by a flag of its own."""
+    make = ssl.create_default_context
+
+    def stricter(*pa: Any, **kwa: Any) -> ssl.SSLContext:
+        context = make(*pa, **kwa)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", stricter)
+    monkeypatch.setattr(tlsing, "_LENIENT", True)
+    assert not tlsing.make_context().verify_flags & ssl.VERIFY_X509_STRICT

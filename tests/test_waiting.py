@@ -11,6 +11,7 @@ import select
 import socket
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from fasthio.clienting import Client, ClientDoer
 from fasthio.demo import serving
 from fasthio.polling import Poller, PollerDoer, ReadyDoist
 from fasthio.waiting import READ, WRITE, SelectorReadiness, Waker, make_readiness
+from servers import OK, Request, Server
 
 #: Seconds: with one answer a cycle, `MANY` of them would take longer than a test may.
 LONG = 2.0
@@ -213,6 +215,77 @@ class TestReadyDoist:
         assert doist.tyme == 0.0
         doist.exit()
 
+    def test_a_cycle_that_took_too_long_waits_for_nothing(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        doist = ReadyDoist(real=True, tock=LONG)
+        doist.timer = SimpleNamespace(remaining=0.0)
+        looked: list[object] = []
+        monkeypatch.setattr(doist, "_watch", looked.append)
+        doist._wait(SelectorReadiness())
+        assert looked == []
+
+
+class TestWatch:
+    """What a Doist watches, as its clients' sockets come and go."""
+
+    @pytest.fixture
+    def doist(self) -> Iterator[ReadyDoist]:
+        doist = ReadyDoist(real=True, tock=LONG)
+        doist._readiness = make_readiness()
+        yield doist
+        doist._readiness.close()
+
+    def watch(self, doist: ReadyDoist, *doers: Any) -> dict[int, int]:
+        """Look at the doers, and give the masks that are watched, by descriptor."""
+        doist.doers = list(doers)
+        assert doist._readiness is not None
+        doist._watch(doist._readiness)
+        return {fd: watched.mask for fd, watched in doist._watched.items()}
+
+    def test_a_client_comes_and_goes(self, doist: ReadyDoist) -> None:
+        with Server([Request(), OK]) as server:
+            client = Client(hostname="127.0.0.1", port=server.port)
+            doer = ClientDoer(client)
+            assert self.watch(doist, doer) == {}  # no socket yet
+            client.reopen()
+            fd = client.connector.cs.fileno()
+            assert self.watch(doist, doer) == {fd: READ | WRITE}  # connecting
+            for _ in range(50):
+                server.step()
+                client.service()
+                if client.connector.connected:
+                    break
+            assert self.watch(doist, doer) == {fd: READ}
+            client.connector.tx(b"x")
+            assert self.watch(doist, doer) == {fd: READ | WRITE}
+            client.connector.txbs.clear()
+            assert self.watch(doist) == {}  # the doer has ended
+            assert self.watch(doist, doer) == {fd: READ}
+            client.connector.cutoff = True
+            assert self.watch(doist, doer) == {}
+            client.reopen()
+            assert list(self.watch(doist, doer)) == [client.connector.cs.fileno()]
+            client.close()
+            assert self.watch(doist, doer) == {}
+
+    def test_a_descriptor_that_another_has_now(self, doist: ReadyDoist) -> None:
+        """A socket closed behind our back leaves its number to the next one."""
+        with Server([], []) as server:
+            one, two = (Client(hostname="127.0.0.1", port=server.port) for _ in range(2))
+            one.reopen()
+            fd = one.connector.cs.fileno()
+            doers = [ClientDoer(one), ClientDoer(two)]
+            assert list(self.watch(doist, *doers)) == [fd]
+            one.connector.cs.close()
+            two.reopen()
+            assert two.connector.cs.fileno() == fd
+            assert list(self.watch(doist, *reversed(doers))) == [fd]
+            assert doist._watched[fd].client is two
+            assert doist._handle(doist._readiness, fd) == 1  # type: ignore[arg-type]
+            assert doist._handle(doist._readiness, fd + 1) == 0  # type: ignore[arg-type]
+            two.close()
+
 
 class TestDoer:
     def test_under_hios_doist(self, root: str) -> None:
@@ -316,6 +389,12 @@ class TestReadiness:
             assert readiness.poll(0.0, 10) == []
             with pytest.raises(OSError):  # noqa: PT011  # whichever
                 readiness.unregister(here.fileno())
+        readiness.close()
+
+    def test_where_there_is_no_epoll(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delattr(select, "epoll", raising=False)
+        readiness = make_readiness()
+        assert isinstance(readiness, SelectorReadiness)
         readiness.close()
 
     def test_a_descriptor_is_of_its_latest_socket(self) -> None:

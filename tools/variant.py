@@ -27,7 +27,8 @@ VARIANTS: dict[str, tuple[list[str], list[str]]] = {
     ),
     # the ways of other processors and compilers
     "plain": ([], ["-O2", "-U__SSE2__"]),
-    "coverage": (["-X", "linetrace=True"], ["-g", "-O0", "-DCYTHON_TRACE=1"]),
+    # functions that need no GIL are traced, too
+    "coverage": (["-X", "linetrace=True"], ["-g", "-O0", "-DCYTHON_TRACE_NOGIL=1"]),
 }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from typing_extensions import disjoint_base
 from .errors import ParseError
 from .grammar import Limits
 
-__all__ = ["NAME", "EventParser", "ResponseParser", "peek", "receive", "send"]
+__all__ = ["NAME", "EventParser", "ResponseParser", "peek", "plain_json", "receive", "send"]
 
 NAME: Final[str]
 """Name of the engine: "c" or "py"."""
@@ -111,7 +111,7 @@ class ResponseParser(HeadParser):
             LimitError: more than `limits` allow.
             ClosureError: `eof` inside the message (RFC 9112 8).
             RuntimeError: called while a call of the same parser is under way.
-            ValueError: octets of this message are kept by `feed`.
+            ValueError: octets of this message are kept by `feed`; or `rx` is its `body`.
         The same ParseError is raised again by each call until `start`. What was consumed
         before it is in `consumed`, what was understood in the attributes.
         Cost: O(new octets), however they were cut.   hio: D20, D21, D30 to D36.
@@ -144,6 +144,7 @@ class ResponseParser(HeadParser):
             ended the rest is the caller's, to feed after the next `start`.
         Raises:
             TypeError, BufferError: `data` is no contiguous buffer.
+            ValueError: `data` is the `body` of this message.
             RuntimeError: called while a call of the same parser is under way.
             ParseError: as for `parse`.
         Cost: O(new octets); one copy of the body less than through a receive buffer.
@@ -185,6 +186,29 @@ class ResponseParser(HeadParser):
     def wanted(self) -> int:
         """Octets that may be put straight at the end of `body`: of the fixed body or chunk
         under way, 0 if none, -1 without bound until the peer closes."""
+    def snapshot(
+        self,
+    ) -> tuple[
+        bool,
+        bool,
+        int,
+        tuple[int, int] | None,
+        int | None,
+        str | None,
+        Any,
+        str | None,
+        int | None,
+        bytearray,
+        Any,
+        bool,
+    ]:
+        """Give at once what is known of the message; nothing is copied.
+
+        Returns:
+            The attributes `headed`, `done`, `wanted`, `version`, `status`, `reason`,
+            `headers`, `framing`, `length`, `body`, `trailers` and `conflicted`, in this
+            order. One by one they cost the C engine five times as much.
+        """
     def received(self, count: int) -> None:
         """Note that octets were put straight at the end of `body`, none being left in `rx`.
 
@@ -267,6 +291,15 @@ def send(fd: int, buffer: bytearray | bytes) -> int:
         buffer: octets to send; not changed.
     Returns:
         Octets sent, or minus the errno.
+    """
+
+def plain_json(body: bytearray, most: int, digits: int) -> bool:
+    """Tell whether octets that may be JSON hold few arrays and objects and no long number.
+
+    Args:
+        body: the octets, not changed.
+        most: arrays and objects there may be; brackets within strings count as well.
+        digits: fewest digits in a row, at least 1, that make a number long.
     """
 
 peek: Callable[[int], int] | None

@@ -180,7 +180,12 @@ class EventParser:
         if self._queue_limit is not None:
             room = max(self._queue_limit - len(events), 0)
         found: list[dict[str, Any]] = []
-        dead = self._take(raw, found, room)
+        try:
+            dead = self._take(raw, found, room)
+        except BaseException:
+            self._data = []  # no line of it is to be counted twice
+            self._size = 0
+            raise
         if eof and self._error is None:
             self._drop()
             dead = len(raw)

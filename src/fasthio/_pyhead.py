@@ -386,7 +386,7 @@ class HeadParser:
         if self._kept is None:
             if self._copy is None or len(fresh) == len(pairs):
                 return False
-            self._kept = self.mapping(pairs)
+            self._kept = self.mapping(pairs[:])
         headers = self._copy(self._kept)
         for name, value in fresh.values():
             headers[name] = value
@@ -418,7 +418,7 @@ class HeadParser:
             for name, value in pairs:
                 self.headers.add(name, value)
         else:
-            self.headers = self.mapping(pairs)
+            self.headers = self.mapping(pairs[:])  # which it may change
         names = [pair[0] for pair in pairs]
         if names != [pair[0] for pair in old]:
             self._kept = None

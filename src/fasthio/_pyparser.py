@@ -13,11 +13,12 @@ from typing import Any, Final
 
 from ._pyevents import EventParser
 from ._pyhead import HeadParser
+from ._pyjson import plain_json
 from ._pynet import peek, receive, send
 from .grammar import FRAMINGS, MAX_LENGTH, STATES, Limits
 from .syntax import codings_of, extensions_of
 
-__all__ = ["NAME", "EventParser", "ResponseParser", "peek", "receive", "send"]
+__all__ = ["NAME", "EventParser", "ResponseParser", "peek", "plain_json", "receive", "send"]
 
 NAME: Final = "py"
 
@@ -36,6 +37,7 @@ NAME: Final = "py"
 _NO_BODY, _BY_LENGTH, _CHUNKED, _BY_CLOSE = range(len(FRAMINGS))
 
 _AT_WORK: Final = "the parser is at work: a call from within its own mapping, or from two threads"
+_OWN_BODY: Final = "the body of this message is no buffer to read it from"
 
 _CR: Final = 0x0D
 _CRLF: Final = b"\r\n"
@@ -48,9 +50,12 @@ _GATHER: Final = 16384
 class ResponseParser(HeadParser):
     """Parse HTTP/1.1 responses from a buffer that fills as octets come."""
 
+    _busy = False  # a call is under way: none may begin within it
+
     def __init__(self, *, limits: Limits | None = None, mapping: type[Any] | None = None) -> None:
+        if self._busy:
+            raise RuntimeError(_AT_WORK)
         super().__init__(limits=limits, mapping=mapping)
-        self._busy = False  # a call is under way: none may begin within it
         self.start()
 
     def start(self, method: str = "GET") -> None:
@@ -108,6 +113,22 @@ class ResponseParser(HeadParser):
             return self._left
         return -1 if self._state == _UNTIL_CLOSE and self.limits.body is None else 0
 
+    def snapshot(self) -> tuple[Any, ...]:
+        return (
+            self.headed,
+            self._state == _DONE,
+            self.wanted,
+            self.version,
+            self.status,
+            self.reason,
+            self.headers,
+            self.framing,
+            self.length,
+            self.body,
+            self.trailers,
+            self.conflicted,
+        )
+
     def received(self, count: int) -> None:
         wanted = self.wanted
         if count < 0 or (count > wanted and wanted >= 0):
@@ -143,6 +164,8 @@ class ResponseParser(HeadParser):
             with memoryview(data) as view:
                 if not view.c_contiguous:
                     raise BufferError("data must be contiguous")
+                if data is self.body:
+                    raise ValueError(_OWN_BODY)
                 data = view.tobytes()
         kept = self._pending
         octets: bytes | bytearray = data
@@ -169,6 +192,8 @@ class ResponseParser(HeadParser):
     def _run(self, rx: bytearray, eof: bool, head_only: bool) -> int:
         if not isinstance(rx, bytearray):
             raise TypeError(f"rx must be a bytearray, not {type(rx).__name__}")
+        if rx is self.body:
+            raise ValueError(_OWN_BODY)  # it moves while its octets are put into it
         if self._pending:
             raise ValueError("octets of this message are kept: go on with feed()")
         return self._advance(rx, eof, head_only)

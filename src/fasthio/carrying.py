@@ -8,6 +8,7 @@ redirects `following`'s.
 from __future__ import annotations
 
 import errno
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from hio import help
@@ -23,7 +24,7 @@ from .exchanging import UNLINKED, Exchange, Timeouts, closes, retarget
 from .linking import UNPARSABLE, Linker
 from .redirecting import MAX_REDIRECTS
 from .requesting import Requester
-from .responding import Respondent
+from .responding import UNMADE, Respondent
 
 if TYPE_CHECKING:
     from collections import deque
@@ -62,10 +63,14 @@ class Carrier(Linker):
         "_home",
         "_idle",
         "_leftover",
+        "_ours",
         "_sink",
         "_timeouts",
         "Bound",
     )
+
+    #: What `transmit` is unless a program has its own.
+    _Transmits: tuple[Any, ...] = ()
 
     requests: deque[dict[str, Any]]
     responses: deque[dict[str, Any]]
@@ -90,9 +95,10 @@ class Carrier(Linker):
         """Do all there is to do now; never raises for what a peer does."""
         connector = self.connector
         exchange = self._exchange
+        # at least 0: all ways to the socket are ours
+        fd = connector._idle_fd if connector is self._ours else -1
         if exchange is None and not self.requests:
             # 99 in 100 services find nothing to do: see that as cheaply as can be
-            fd = getattr(connector, "_idle_fd", -1)
             kind = type(self)
             if (
                 fd >= 0
@@ -106,7 +112,7 @@ class Carrier(Linker):
                 return
         try:
             if (
-                getattr(connector, "_fd", -1) < 0
+                (fd < 0 and getattr(connector, "_fd", -1) < 0)
                 or connector.cs is not self._link
                 or self._over is not None
                 or (exchange is not None and not (self.waited and exchange.link is self._link))
@@ -120,7 +126,8 @@ class Carrier(Linker):
                     self._renew()  # the connection was found to be over
                     exchange = self._exchange
                 connector = self.connector
-            if exchange is None or exchange.link is not UNLINKED:
+                fd = connector._idle_fd if connector is self._ours else -1
+            if (exchange is None or exchange.link is not UNLINKED) and (fd < 0 or connector.txbs):
                 connector.serviceSends()
             self.serviceResponse()
         except OSError as error:
@@ -152,22 +159,70 @@ class Carrier(Linker):
         """Send the next queued request, unless one is under way."""
         if self.waited or not self.requests:
             return
+        if self._exchange is not None:
+            self._abandon(self._exchange)
+        self._look_over()
+        request = self.latest = self.requests.popleft()
+        try:
+            if not self._repeat(request):
+                self.transmit(**request)
+        except _UNBUILDABLE as error:
+            self._refuse_request(error)
+
+    def _repeat(self, request: dict[str, Any]) -> bool:
+        """Send the request that was sent last once more, where this is the same.
+
+        Programs that poll do nothing else: what `transmit` would look at is known.
+
+        Returns:
+            False where it is another, or nothing is as it was.
+        """
+        connector = self.connector
+        requester = self.requester
+        respondent = self.respondent
+        if not (
+            self._exchange is None
+            and connector is self._ours
+            and connector._idle_fd >= 0
+            and connector.cs is self._link
+            and self._over is None
+            and self._home is None
+            and self._timeouts is None
+            and not (self._foreign_id or self._decode or self._sink or connector.txbs)
+            and type(requester) is Requester
+            and type(respondent) is Respondent
+            and respondent._parser is UNMADE
+            and respondent.ended
+            and not (respondent.msg or respondent.closed)
+            and type(self).transmit in self._Transmits
+        ):
+            return False
+        whole = requester.repeat(request)
+        if whole is None:
+            return False
+        self.waited = True
+        exchange = self._exchange = Exchange()
+        exchange.octets = octets = whole.msg
+        exchange.whole = whole
+        method = exchange.method = whole.method
+        exchange.link = connector.cs
+        exchange.phase = 1
+        connector.send_direct(octets)
+        respondent.expect(method)
+        return True
+
+    def _look_over(self) -> None:
+        """Look at the connection before it is used again; be done with one that is no good."""
         connector = self.connector
         if self._leftover and connector.txbs:
             self._drop()  # the server answered without reading all: it may never (RFC 9112 9.3)
         elif self._link is not UNLINKED and connector.cs is self._link and not connector.cutoff:
-            # a look before a connection is used again: has the server closed it,
-            # or said something nobody asked for (RFC 9112 6.3, 9.3.1)?
-            fd = getattr(connector, "_idle_fd", -1)
+            # has the server closed it, or said something nobody asked for (RFC 9112 6.3, 9.3.1)?
+            fd = connector._idle_fd if connector is self._ours else -1
             if fd < 0 or _look(fd) != _NOTHING:
                 connector.serviceReceives()
             if connector.rxbs and self._over != "tunnel":
                 self._unsolicited()
-        request = self.latest = self.requests.popleft()
-        try:
-            self.transmit(**request)
-        except _UNBUILDABLE as error:
-            self._refuse_request(error)
 
     def serviceResponse(self) -> None:
         """Receive and parse; put out a response that is complete."""
@@ -183,11 +238,14 @@ class Carrier(Linker):
         elif exchange.link is UNLINKED:
             return
         respondent = self.respondent
+        direct = connector is self._ours and connector._idle_fd >= 0
         rxbs = connector.rxbs
         left = self.Bound
         while True:
             if exchange.bulky and self._may_receive_bulk(connector, respondent):
                 more = self._receive_bulk(connector, respondent.engine, left, exchange.pouring)
+            elif direct:
+                more = connector.receive_direct()
             else:
                 before = len(rxbs)
                 connector.serviceReceives()
@@ -199,6 +257,8 @@ class Carrier(Linker):
                         self._pour(exchange, respondent)
                 except UNPARSABLE as error:
                     self._misparsed(exchange, error)
+                if exchange.pouring and (self._exchange is not exchange or not self.waited):
+                    return  # its sink has ended it: by reopen, service or waited
                 if respondent.evented:
                     self._note_stream(exchange)
                 if respondent.ended:
@@ -213,6 +273,8 @@ class Carrier(Linker):
                 break
         if connector.cutoff:
             self._cut(exchange)
+        elif connector.txbs and getattr(connector, "_unsendable", False):
+            self._unsent(exchange)
 
     def _adopt(self) -> Exchange:
         """Take up an exchange of a program that sends by hand and has set `waited` itself."""
@@ -308,6 +370,10 @@ class Carrier(Linker):
             self._go_home(self._home)
         connector = self.connector
         requester = self.requester
+        latest = self.latest
+        pouring = False
+        if self._decode or self._sink is not None or (latest is not None and "sink" in latest):
+            pouring = self._pours()
         if bare:
             octets = requester.build()
         elif following is None:
@@ -321,9 +387,10 @@ class Carrier(Linker):
             octets = requester.rebuild(method, path, qargs, fragment, headers, body, data, fargs)
             octets = retarget(octets, following.origin_form)
         self.waited = True
+        timeouts = self._timeouts
         if exchange is None:
             exchange = self._exchange = Exchange()
-            if self._timeouts is not None:
+            if timeouts is not None:
                 exchange.started = self._tyme()
             if self._foreign_id:
                 self._foreign_id = False
@@ -331,10 +398,8 @@ class Carrier(Linker):
         else:
             exchange.requeue = exchange.bulky = False
             exchange.drain = None
-        latest = self.latest
-        if self._decode or self._sink is not None or (latest is not None and "sink" in latest):
-            exchange.pouring = True
-        if self._timeouts is not None:
+        exchange.pouring = pouring
+        if timeouts is not None:
             exchange.mark = self._tyme()
         exchange.octets = octets
         method = exchange.method = requester.method
@@ -349,6 +414,8 @@ class Carrier(Linker):
         else:
             exchange.link = UNLINKED
             exchange.phase = 0
+        exchange.sent = self._describe()
+        exchange.whole = None
         connector.tx(octets)
         respondent = self.respondent
         respondent.reinit(method=method)
@@ -384,6 +451,21 @@ class Carrier(Linker):
             drain.finish()
         respondent.body = drain.body
 
+    def _pours(self) -> bool:
+        """Tell whether the body of the next response may be led away.
+
+        Raises:
+            ValueError: the sink of a request that was appended by hand is none.
+        """
+        return self._own_sink() is not None or self._decode or self._sink is not None
+
+    def _own_sink(self) -> Callable[[bytes], Any] | None:
+        """Give the sink that the present request brings along, None where it brings none."""
+        latest = self.latest
+        if latest is None or "sink" not in latest or latest["sink"] is None:
+            return None
+        return sink_of(latest["sink"])
+
     def _make_drain(self, respondent: Any) -> Drain | None:
         """Make what leads a body away; None where it stays."""
         decoder = None
@@ -396,9 +478,7 @@ class Carrier(Linker):
             return None
         sink = None
         if 200 <= respondent.status < 300:  # what an error says is for the program to read
-            sink = self._sink
-            if self.latest is not None and "sink" in self.latest:
-                sink = sink_of(self.latest["sink"])
+            sink = self._own_sink() or self._sink
         if sink is None and decoder is None:
             return None
         return Drain(sink, decoder, self._max_body)
@@ -411,21 +491,37 @@ class Carrier(Linker):
             return
         respondent.dictify()
         connector = self.connector
-        requester = self.requester
+        whole = exchange.whole
+        ours = isinstance(respondent, Respondent)
         if (
-            isinstance(respondent, Respondent)
+            ours
             and respondent.reusable
             and not respondent.errored
             and not connector.rxbs
             and respondent.method != "CONNECT"
-            and _CONNECTION not in requester.headers
+            and (whole.lasting if whole is not None else _CONNECTION not in self.requester.headers)
         ):
             self._leftover = bool(connector.txbs)
         else:
             self._judge(respondent)
         if stream is not None:
             self._refuse_to_go_on(stream)
-        response = self._response(respondent)
+        headers = respondent.headers
+        body = respondent.body
+        if not ours:  # hio's own uses both again, and shows old ones until there are others
+            headers = headers.copy() if headers is not None else help.Hict()
+            body = bytearray(body) if respondent.headed else bytearray()
+        response = {
+            "version": respondent.version,
+            "status": respondent.status,
+            "reason": respondent.reason,
+            "headers": headers,
+            "body": body,
+            "data": respondent.data,
+            "request": self._request_sent() if whole is None else whole.sent(),
+            "errored": respondent.errored,
+            "error": respondent.error,
+        }
         if respondent.redirectant and self._leads(respondent, response):
             self.redirects.append(response)
             self.redirect()
@@ -454,34 +550,24 @@ class Carrier(Linker):
             self._over = "own"
         elif not getattr(respondent, "reusable", respondent.persisted):
             # the server has said so, whether it closes or, as hio's, goes on to listen:
-            # hio sends the next request on it (RFC 9112 9.6), a new connection serves as well
+            # hio sends the next request on it (RFC 9112 9.6), a new connection serves as well;
+            # with `reconnectable` one that is closed is opened at hio's pace
             engine = getattr(respondent, "engine", None)
             ended_by_close = connector.cutoff if engine is None else engine.framing == "close"
-            self._over = "peer" if ended_by_close else "own"
+            self._over = "peer" if ended_by_close and connector.reconnectable else "own"
         self._leftover = bool(connector.txbs)
 
-    def _response(self, respondent: Any) -> dict[str, Any]:
-        """Make the dict of a response."""
-        ours = isinstance(respondent, Respondent)
-        headers = respondent.headers
-        body = respondent.body
-        if not ours:  # hio's own uses both again
-            headers = headers.copy() if headers is not None else help.Hict()
-            body = bytearray(body)
-        return {
-            "version": respondent.version,
-            "status": respondent.status,
-            "reason": respondent.reason,
-            "headers": headers,
-            "body": body,
-            "data": respondent.data,
-            "request": self._request_sent(),
-            "errored": respondent.errored,
-            "error": respondent.error,
-        }
-
     def _request_sent(self) -> dict[str, Any]:
-        """Give the request as it went out, with all that travels with it."""
+        """Give the request as it went out, with all that travels with it (hio: D56)."""
+        exchange = self._exchange
+        if exchange is None:
+            return self._describe()
+        if exchange.whole is not None:
+            return exchange.whole.sent()
+        return self._describe() if exchange.sent is None else exchange.sent
+
+    def _describe(self) -> dict[str, Any]:
+        """Describe what the requester has built last, with all that travels with it."""
         requester = self.requester
         latest = self.latest
         request = latest.copy() if latest is not None else {}
@@ -498,6 +584,11 @@ class Carrier(Linker):
         request["data"] = requester.data
         request["fargs"] = fargs.copy() if fargs is not None else None
         return request
+
+    def _request_refused(self) -> dict[str, Any]:
+        """Give a request that could not be built, as it was queued."""
+        latest: Any = self.latest
+        return dict(latest) if isinstance(latest, Mapping) else {}
 
     def _deliver(self, response: dict[str, Any]) -> None:
         """End the exchange with its response."""
@@ -531,7 +622,7 @@ class Carrier(Linker):
             "headers": respondent.headers if begun and respondent.headers else help.Hict(),
             "body": self._body_so_far() if begun else bytearray(),
             "data": None,
-            "request": self._request_sent() if built else dict(self.latest or {}),
+            "request": self._request_sent() if built else self._request_refused(),
             "errored": True,
             "error": reason,
         }

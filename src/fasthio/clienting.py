@@ -19,13 +19,14 @@ from hio.core.http import clienting as _hio
 
 from .carrying import Carrier
 from .connecting import Connector, ConnectorTls
+from .contents import encode_body
 from .decoding import accepted
 from .draining import sink_of
 from .eventing import EventSource
 from .exchanging import Home, Timeouts
 from .grammar import LIMITS
 from .redirecting import MAX_REDIRECTS
-from .requesting import Requester
+from .requesting import Requester, copy_headers, upper_method
 from .resolving import resolve
 from .responding import Respondent
 from .streaming import check_idle
@@ -223,6 +224,8 @@ class Client(Carrier):
             self._idle = check_idle(idle)
 
         parts = split_path(path)
+        if not isinstance(scheme, str):
+            raise ValueError(f"scheme must be str, not {type(scheme).__name__}")
         scheme = (parts.scheme or scheme).lower()
         if connector:
             secured = _secured(connector)
@@ -366,6 +369,16 @@ class Client(Carrier):
             ValueError: what cannot be sent, named; nothing is queued then (hio: D51).
         """
         requester = self.requester
+        if (
+            headers is None and qargs is None and body is None and data is None and fargs is None
+            and reply is None and not kwa
+            and self._home is None and self.stream is None
+            and type(requester) is Requester
+        ):  # fmt: skip
+            whole = requester.recall(method, path)
+            if whole is not None:  # the same again, and nothing travels with it
+                self.requests.append(whole.described())
+                return
         away = None
         if self._home is not None and self._exchange is not None:
             # a redirect is away; what is queued now is meant for home
@@ -375,11 +388,11 @@ class Client(Carrier):
             if body is None:
                 body = b""
             elif isinstance(body, str):
-                body = body.encode("iso-8859-1")
+                body = encode_body(body)
             if method is None:
                 method = requester.method
-            elif method not in _UPPER:
-                method = method.upper()
+            elif type(method) is not str or method not in _UPPER:
+                method = upper_method(method)
             if path is None:
                 path = requester.path
             if qargs is None:
@@ -390,7 +403,7 @@ class Client(Carrier):
                 if self.stream is not None:
                     self._restore_id(headers, self.stream)
             else:
-                headers = help.Hict(headers)
+                headers = copy_headers(headers)
             if isinstance(requester, Requester):
                 requester.validate(method, path, qargs, fragment, headers, body, data, fargs)
         finally:
@@ -475,6 +488,9 @@ class Client(Carrier):
             self.service()
             yield b""
         return self.respond()
+
+
+Client._Transmits = (Client.transmit,)
 
 
 def _secured(connector: Any) -> bool:

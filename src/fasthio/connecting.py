@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import socket
 import ssl
 from typing import Any, Final
 
 from hio.core import tcp
 
 from .engine import peek as _peek
+from .errors import untraced
 from .socketing import Connector
 from .tlsing import Sessions, load_files, make_context, shared_context, shared_sessions
 
@@ -113,6 +116,21 @@ class ConnectorTls(Connector, tcp.ClientTls):  # type: ignore[misc]
             self._keep_session()
         Connector.close(self)
 
+    def shutdown(self, how: int = socket.SHUT_RDWR) -> None:
+        """Shut down one side of the socket, or both, and leave TLS on it.
+
+        An SSLSocket asked to do so drops TLS: what is received from then on would
+        be taken as it comes, and what is sent would go out in clear (hio: D97).
+
+        Args:
+            how: socket.SHUT_RD, SHUT_WR or SHUT_RDWR.
+        """
+        if isinstance(self.cs, ssl.SSLSocket):
+            with contextlib.suppress(OSError):  # it is not connected
+                socket.socket.shutdown(self.cs, how)
+        else:
+            Connector.shutdown(self, how)
+
     def _keep_session(self) -> None:
         context = self._wrapped
         if context is None or context is not (self._context or shared_context()):
@@ -159,7 +177,7 @@ class ConnectorTls(Connector, tcp.ClientTls):  # type: ignore[misc]
 
     def _fail(self, error: Exception) -> None:
         self.close()
-        self.fault = error
+        self.fault = untraced(error)
 
     def connect(self) -> bool:
         """Connect and go on with the handshake.
@@ -193,21 +211,24 @@ class ConnectorTls(Connector, tcp.ClientTls):  # type: ignore[misc]
             self.wl.writeRx(data, self.ha)
         return data
 
-    def serviceReceives(self) -> None:
-        """Receive what there is into `rxbs`; see `Connector.serviceReceives`."""
-        fd = self._fd
-        if fd < 0 or _peek is None:
+    def receive_direct(self) -> int:
+        """Receive what there is into `rxbs`; see `Connector.receive_direct`."""
+        rxbs = self.rxbs
+        before = len(rxbs)
+        if _peek is None:
             self._service_receives()
-            return
+            return len(rxbs) - before
+        fd = self._fd
         cs = self.cs
         left = self.Bound
         # a look at the socket is cheaper than the exception of an empty read
         while left > 0 and (cs.pending() or _peek(fd) != _EAGAIN):
             data = self.receive()
             if not data:
-                return
-            self.rxbs += data
+                break
+            rxbs += data
             left -= len(data)
+        return len(rxbs) - before
 
     def receive_into(self, body: bytearray, size: int, ahead: int = 0) -> int:
         """Receive straight to the end of a body; see `Connector.receive_into`."""
@@ -239,11 +260,15 @@ class ConnectorTls(Connector, tcp.ClientTls):  # type: ignore[misc]
             return 0
         except OSError as error:
             self._unsendable = True
-            self.fault = error
+            self.fault = untraced(error)
             return 0
         if count and self.wl:
             self.wl.writeTx(bytes(data[:count]), self.ha)
         return count
+
+    def send_direct(self, octets: bytes) -> None:
+        """Put octets into `txbs`: they go out record by record; see `Connector.send_direct`."""
+        self.txbs.extend(octets)
 
     def serviceSends(self) -> None:
         """Send what `txbs` holds as far as it goes now; what is sent is deleted."""

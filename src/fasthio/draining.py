@@ -6,6 +6,9 @@ more of it is held than came in one step.
 
 from __future__ import annotations
 
+import errno
+import io
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from .errors import exchange_error, parse_error
@@ -31,10 +34,26 @@ def sink_of(sink: Any) -> Callable[[bytes], Any]:
     """
     write = getattr(sink, "write", None)
     if callable(write):
+        if isinstance(sink, io.RawIOBase):
+            return partial(_write_whole, write)
         return write  # type: ignore[no-any-return]
     if callable(sink):
         return sink  # type: ignore[no-any-return]
     raise ValueError(f"sink must be callable or have write(): {type(sink).__name__}")
+
+
+def _write_whole(write: Callable[[bytes | memoryview], int | None], octets: bytes) -> None:
+    """Write all octets to a file without a buffer, which may take a part of them.
+
+    Raises:
+        BlockingIOError: it takes none now: what waits for it would be without bound.
+    """
+    rest = memoryview(octets)
+    while rest:
+        count = write(rest)
+        if not count:
+            raise BlockingIOError(errno.EAGAIN, "the file takes no octets now")
+        rest = rest[count:]
 
 
 class Drain:

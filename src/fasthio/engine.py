@@ -21,6 +21,7 @@ __all__ = [
     "choose",
     "load",
     "peek",
+    "plain_json",
     "receive",
     "send",
 ]
@@ -84,10 +85,11 @@ def choose(wanted: str | None) -> tuple[str, ModuleType]:
 ENGINE, _module = choose(os.environ.get("FASTHIO_ENGINE"))
 
 if TYPE_CHECKING:
-    from ._parser import EventParser, ResponseParser, peek, receive, send
+    from ._parser import EventParser, ResponseParser, peek, plain_json, receive, send
 else:
     EventParser = _module.EventParser
     ResponseParser = _module.ResponseParser
     peek = _module.peek
+    plain_json = _module.plain_json
     receive = _module.receive
     send = _module.send

@@ -38,6 +38,7 @@ __all__ = [
     "VersionError",
     "exchange_error",
     "parse_error",
+    "untraced",
 ]
 
 
@@ -243,6 +244,28 @@ def exchange_error(code: str, detail: str = "", cause: Exception | None = None) 
     return error
 
 
+def untraced(error: Exception) -> Exception:
+    """Take the tracebacks off an error that is to be kept, and off what is behind it.
+
+    Its frames would keep alive all that was at work, and what keeps the error is
+    among that. What a program's own sink raised keeps its traceback.
+
+    Args:
+        error: the exception.
+    Returns:
+        The same exception.
+    """
+    each: BaseException | None = error
+    seen: list[BaseException] = []
+    while each is not None and each not in seen:
+        seen.append(each)
+        each.__traceback__ = None
+        if isinstance(each, SinkError):
+            break
+        each = each.__cause__ or each.__context__
+    return error
+
+
 class Reason(str):
     """The text of an error as `response["error"]` holds it, with its type kept.
 
@@ -265,7 +288,8 @@ class Reason(str):
 
     @classmethod
     def of(cls, error: Exception) -> Reason:
-        """Make the reason of an exception."""
+        """Make the reason of an exception, which loses its traceback; see `untraced`."""
+        untraced(error)
         return cls(str(error), getattr(error, "code", ""), error)
 
     def __reduce__(self) -> tuple[type[Reason], tuple[str, str]]:

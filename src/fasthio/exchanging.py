@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from .draining import Drain
+    from .repeating import Whole
 
 __all__ = [
     "IDEMPOTENT",
@@ -79,6 +80,8 @@ class Exchange:
     """
 
     octets: bytes | bytearray = b""  # the request as it goes out
+    sent: dict[str, Any] | None = None  # the same as its response tells of it
+    whole: Whole | None = None  # the same where it is one that was kept; makes `sent`
     method: str = "GET"
     link: Any = UNLINKED  # socket that carries it, as the connector's `cs`
     bulky: bool = False  # much of its body is still to come

@@ -45,6 +45,7 @@ class Follower:
 
         def transmit(self, *pa: Any, **kwa: Any) -> None: ...
         def _deliver(self, response: dict[str, Any]) -> None: ...
+        def _look_over(self) -> None: ...
 
     def _leads(self, respondent: Any, response: dict[str, Any]) -> bool:
         """Tell whether a response is a redirect to follow."""
@@ -83,6 +84,7 @@ class Follower:
         if not bodied:
             described = {}
         if same or self._same_endpoint(target):
+            self._look_over()
             if self._over is not None or self.connector.cutoff:
                 self._over = "own"  # following is this side's wish
         else:

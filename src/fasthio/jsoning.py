@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+from .engine import plain_json
+
 try:
     import orjson
 except ImportError:  # the extra `speed`
@@ -14,19 +16,16 @@ else:
     _quick = orjson.loads
     _Refused = orjson.JSONDecodeError
 
-__all__ = ["LARGEST", "LEAST", "MOST", "decode"]
+__all__ = ["LARGEST", "LONG", "MOST", "decode"]
 
-#: Octets of a body that orjson may read: below, the looks cost more than they save
-#: (measured: 75 octets 0.95 us in place of 0.61); beyond, they take too large a copy.
-LEAST: Final = 200
+#: Most octets of a body that orjson may read: beyond, a look at all of it is no small matter.
 LARGEST: Final = 1 << 20
 #: Arrays and objects of such a body: `json` ends at some 1,000 within each other, orjson at 1,024.
 MOST: Final = 500
 
-#: Digits to 0, all else to a space. Integers beyond 64 bits, of 19 digits at least, orjson
-#: reads as floats; what else it reads it reads as `json` does, what it refuses `json` may take.
-_DIGITS: Final = bytes(0x30 if 0x30 <= octet <= 0x39 else 0x20 for octet in range(256))
-_LONG: Final = b"0" * 19
+#: Digits of the shortest integers beyond 64 bits: orjson reads those as floats. What else it
+#: reads it reads as `json` does, what it refuses `json` may take.
+LONG: Final = 19
 
 _decoder = json.JSONDecoder()
 _decode = _decoder.decode
@@ -45,12 +44,7 @@ def decode(body: bytearray) -> Any:
         ValueError: `body` is no JSON, or no UTF-8 (RFC 8259 8.1).
         RecursionError: it is nested deeper than Python goes.
     """
-    if (
-        _quick is not None
-        and LEAST <= len(body) <= LARGEST
-        and body.count(b"{") + body.count(b"[") <= MOST
-        and _LONG not in body.translate(_DIGITS)
-    ):
+    if _quick is not None and len(body) <= LARGEST and plain_json(body, MOST, LONG):
         try:
             return _quick(body)
         except _Refused:

@@ -16,6 +16,7 @@ from hio.core.http import httping
 
 from .errors import ExchangeError, Reason, exchange_error
 from .exchanging import IDEMPOTENT, UNLINKED
+from .socketing import Connector
 from .streaming import Streamer
 
 if TYPE_CHECKING:
@@ -41,21 +42,25 @@ class Linker(Streamer):
 
     requests: deque[dict[str, Any]]
     waited: bool
+    latest: dict[str, Any] | None
 
     _timeouts: Timeouts | None
 
     # where a client begins; most of these never change in its life
     _exchange: Exchange | None = None
     _link: Any = UNLINKED  # socket of the connection that is known to be made
+    _ours: Any = None  # its connector, where that is one of ours
     _over: str | None = None  # see above
     _persistent: bool = False  # refused connections are an error from now on
     _leftover: bool = False  # txbs begins with the rest of an answered request
 
     if TYPE_CHECKING:
 
+        def serviceRequests(self) -> None: ...
         def serviceResponse(self) -> None: ...
         def _ended(self, exchange: Exchange) -> None: ...
         def _pour(self, exchange: Exchange, respondent: Any) -> None: ...
+        def _pours(self) -> bool: ...
         def _fail(self, error: ExchangeError, built: bool = True) -> None: ...
 
     # tyme
@@ -122,8 +127,9 @@ class Linker(Streamer):
         elif (
             self._persistent
             and exchange is not None
-            and connector.refusals
-            and not connector.reconnectable
+            # where a redirect leads is not waited for as home is: the queue waits, too
+            and (self._home is not None or not connector.reconnectable)
+            and connector.refusals > (self.Resends if connector.reconnectable else 0)
         ):
             self._over = "own"
             self._fail(exchange_error("refused", str(fault), fault))
@@ -150,6 +156,7 @@ class Linker(Streamer):
         if self._link is not UNLINKED:
             connector.clearRxbs()  # no octet of an earlier connection is seen again
         self._link = connector.cs
+        self._ours = connector if isinstance(connector, Connector) else None
         self._over = None
         self._persistent = True
         for name in self._Often:  # found sooner than in the class from now on
@@ -247,10 +254,13 @@ class Linker(Streamer):
     def _abandon(self, exchange: Exchange) -> None:
         """Leave an exchange that the program has ended by setting `waited` to False."""
         self._exchange = None
+        self.latest = None
         if exchange.stream is not None:
             self._close_stream(exchange.stream)
         if exchange.link is not UNLINKED and exchange.link is self.connector.cs:
             self._drop()  # its response may still come
+        else:
+            self.connector.txbs.clear()  # what of it was not sent does not go out any more
         self.respondent.makeParser()
 
     def _reopened(self) -> None:
@@ -258,8 +268,10 @@ class Linker(Streamer):
         self._over = None
         self._persistent = False
         self._leftover = False
-        exchange = self._exchange
         connector = self.connector
+        if self._exchange is not None and not self.waited:
+            self._abandon(self._exchange)
+        exchange = self._exchange
         if exchange is not None and exchange.stream is not None:
             self._retake(exchange)
             return
@@ -278,13 +290,17 @@ class Linker(Streamer):
         connector = self.connector
         connector.close()
         connector.clearRxbs()
-        exchange = self._exchange
         self._over = "own"
+        if self._exchange is None and not self.waited:
+            self.serviceRequests()  # the next in the queue is what there is no connection for
+        exchange = self._exchange
         if exchange is None:
             return
         if exchange.stream is not None and connector.reconnectable:
             code = "refused" if exchange.resuming else "reset"
             self._resume(exchange, Reason.of(exchange_error(code, str(error), error)))
+        elif isinstance(error, ExchangeError):
+            self._fail(error)  # the host does not resolve
         elif exchange.link is UNLINKED:
             self._fail(exchange_error("refused", str(error), error))
         elif not (connector.reconnectable and self._again(exchange)):
@@ -311,6 +327,8 @@ class Linker(Streamer):
                     break
             else:
                 error = exchange_error("reset", "response not complete")
+            if self._exchange is not exchange or not self.waited:
+                return  # its sink has ended it
         if error is None and not respondent.errored:
             self._ended(exchange)
             return
@@ -329,6 +347,21 @@ class Linker(Streamer):
             self._fail(error)
         connector.txbs.clear()
         connector.clearRxbs()
+
+    def _unsent(self, exchange: Exchange) -> None:
+        """Take a request of which nothing goes out to a connection that can be sent on.
+
+        Nothing more goes out where the program has shut down its side; a peer
+        that ends the connection ends what is received, too (`_cut`).
+        """
+        connector = self.connector
+        if len(connector.txbs) < len(exchange.octets):
+            return  # the peer has begun to read it: its answer may come
+        fault = connector.fault
+        exchange.attempts += 1
+        if exchange.attempts > self.Resends or not self._again(exchange):
+            self._fail(exchange_error("closed", str(fault) if fault else "", fault))
+        self._drop()
 
     def _consumed(self) -> int:
         """Give how many octets of the present response were taken."""
@@ -352,6 +385,7 @@ class Linker(Streamer):
         exchange.requeue = True
         exchange.bulky = False
         exchange.drain = None
+        exchange.pouring = self._pours()
         exchange.phase = 0
         exchange.mark = self._tyme() if self._timeouts is not None else 0.0
         connector.txbs.clear()

@@ -182,7 +182,4 @@ def _seconds(value: str) -> float | None:
         return None
     if when.tzinfo is None:
         when = when.replace(tzinfo=timezone.utc)  # asctime has no zone: it is UTC
-    try:
-        return when.timestamp()
-    except (OverflowError, ValueError):
-        return None
+    return when.timestamp()

@@ -355,7 +355,7 @@ def _raise_descriptors() -> None:
     """Let this process have as many connections as the system allows."""
     try:
         import resource
-    except ImportError:  # Windows has no such limit
+    except ImportError:  # Windows has no such limit  # pragma: no cover
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:

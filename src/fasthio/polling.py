@@ -571,7 +571,8 @@ def _descriptors() -> int:
     """Give how many connections this process may have."""
     try:
         import resource
-    except ImportError:  # Windows: what Python's select takes there at once
+    # Windows: what Python's select takes there at once
+    except ImportError:  # pragma: no cover
         return WINDOWS_SELECT - SPARE
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return 1_000_000 if soft == resource.RLIM_INFINITY else max(1, soft - SPARE)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import copy
 import random
 import sys
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from hio import help
 from hio.core.http import httping
 
 from .contents import body_octets, check_items, encode_body, form_body, json_body
 from .fields import field_lines, is_token
+from .repeating import UNBUILT, Built, Queried, Whole
 from .urls import (
     Reference,
     check_port,
@@ -27,7 +28,7 @@ from .urls import (
     split_path,
 )
 
-__all__ = ["Requester"]
+__all__ = ["Requester", "copy_headers", "upper_method"]
 
 CRLF: Final = b"\r\n"
 _DEFAULT_PORTS: Final = (("http", 80), ("https", 443))
@@ -40,71 +41,11 @@ Hict: Final[Any] = help.Hict
 _apart: Final = random.Random()
 
 
-class _Built(NamedTuple):
-    """A head and what made it.
-
-    Attributes:
-        key: everything but the fields.
-        fields: copy of the requester's headers.
-        types: types of their values, None while all are str or octets.
-        head: the head.
-    """
-
-    key: tuple[object, ...]
-    fields: Any
-    types: list[type] | None
-    head: bytes
+#: Equal to no path.
+_NO_PATH: Final = object()
 
 
-_UNBUILT: Final = _Built((), None, None, b"")
-
-
-class _Whole:
-    """A request that went out, with all that made it: the same again is the same octets.
-
-    Only of requests without query, fragment, data and form, whose fields hold
-    nothing that can change in place.
-    """
-
-    __slots__ = (
-        "body",
-        "fields",
-        "head",
-        "hostname",
-        "method",
-        "msg",
-        "optional",
-        "path",
-        "port",
-        "scheme",
-        "types",
-        "version",
-    )
-
-    def __init__(self, requester: Requester, built: _Built, path: str) -> None:
-        self.method: str = requester.method
-        self.path = path
-        self.body: bytes = requester.body
-        self.hostname = requester.hostname
-        self.port = requester.port
-        self.scheme = requester.scheme
-        self.optional = requester.portOptional
-        self.version = requester.HttpVersionString
-        self.fields = built.fields
-        self.types = built.types
-        self.head = requester.head
-        self.msg = requester.msg
-
-
-class _Queried(NamedTuple):
-    """A query and the names and values, with their types, that made it."""
-
-    flat: list[object]
-    types: list[type]
-    query: str
-
-
-def _method(method: object) -> str:
+def upper_method(method: object) -> str:
     """Take a method in upper case.
 
     Raises:
@@ -125,7 +66,7 @@ def _no_boundary() -> str:
     return f"____________{_apart.getrandbits(48):012x}"
 
 
-def _hict(headers: Any) -> Any:
+def copy_headers(headers: Any) -> Any:
     """Copy headers into a new Hict.
 
     Raises:
@@ -203,11 +144,11 @@ class Requester:
         self.port: Any
         self.hostname, self.port = settle_place(hostname, port, 80)
         self.scheme: Any = scheme
-        self.method: Any = _method(method) if method else "GET"
+        self.method: Any = upper_method(method) if method else "GET"
         self.path: Any = path or "/"
         self.qargs: Any = qargs if qargs is not None else {}
         self.fragment: Any = fragment
-        self.headers: Any = _hict(headers) if headers else Hict()
+        self.headers: Any = copy_headers(headers) if headers else Hict()
         if body and isinstance(body, str):
             body = encode_body(body)
         self.body: Any = body or b""
@@ -220,12 +161,12 @@ class Requester:
         self.msg: bytes = b""
         self._lines: list[bytes] | None = []  # None: still to be made of _lined
         self._lined: bytes = b""
-        self._path: object = None  # what the last build left in .path ...
-        self._plain: object = None  # the same, if it may be compared by value
+        self._path: object = _NO_PATH  # what the last build left in .path ...
+        self._plain: object = _NO_PATH  # the same, if it may be compared by value
         self._path_target: str = ""  # ... and made of it
-        self._built: _Built = _UNBUILT
-        self._whole: _Whole | None = None
-        self._queried: _Queried | None = None
+        self._built: Built = UNBUILT
+        self._whole: Whole | None = None
+        self._queried: Queried | None = None
 
     @property
     def lines(self) -> list[bytes]:
@@ -274,7 +215,7 @@ class Requester:
         if port is not None:
             check_port(port)
         if method is not None:
-            method = _method(method)
+            method = upper_method(method)
         if qargs is not None and type(qargs) is not dict:
             check_items(qargs, "qargs")
         if body is None:
@@ -282,7 +223,7 @@ class Requester:
         elif isinstance(body, str):
             body = encode_body(body)
         if headers is not None:
-            self.headers = _hict(headers)
+            self.headers = copy_headers(headers)
 
         # nothing below raises
         if hostname is not None:
@@ -333,17 +274,8 @@ class Requester:
         if portOptional is None and target is None:
             whole = self._find(method, path, qargs, fragment, headers, body, data, fargs)
             if whole is not None:
-                self.method = whole.method
-                self.path = whole.path
-                self.qargs = qargs
-                self.fragment = fragment
-                self.headers = headers.copy()
-                self.body = body
-                self.data = self.fargs = self.target = None
-                self.head = self._lined = whole.head
-                self._lines = None
-                self.msg = msg = whole.msg
-                return msg
+                self._retake(whole, qargs, headers)
+                return whole.msg
         state = self._state()
         try:
             if target is None:  # a subclass may have hio's reinit
@@ -388,7 +320,7 @@ class Requester:
             and type(self.body) is bytes
             and self.data is self.fargs is self.target is None
         ):
-            self._whole = _Whole(self, built, path)
+            self._whole = Whole(self, built, path)
         return msg
 
     def _find(
@@ -401,30 +333,85 @@ class Requester:
         body: Any,
         data: Any,
         fargs: Any,
-    ) -> _Whole | None:
+    ) -> Whole | None:
         """Find the request that these arguments make, where it is the one that was made last."""
         whole = self._whole
         if (
             whole is not None
-            and (path is whole.path or (type(path) is str and path == whole.path))
-            and (method is whole.method or (type(method) is str and method == whole.method))
-            and type(qargs) is dict
-            and not qargs
-            and type(headers) is Hict
-            and headers == whole.fields  # in order; names without regard to case
             and data is None
             and fargs is None
-            and (body is whole.body or (type(body) is bytes and body == whole.body))
-            and fragment == ""
-            and self.hostname is whole.hostname
-            and self.port is whole.port
-            and self.scheme is whole.scheme
-            and self.portOptional is whole.optional
-            and self.HttpVersionString is whole.version
-            and (whole.types is None or whole.types == list(map(type, headers.values())))
-        ):
+            and self.port is whole.port  # 80 == 80.0, which is no port
+            # types first: nothing of another type is ever compared; fields in order, their
+            # names without regard to case
+            and whole.key
+            == (
+                type(qargs), type(headers), type(body),
+                method, path, body, fragment, qargs,
+                (self.hostname, self.scheme, self.portOptional, self.HttpVersionString),
+                headers,
+            )
+            and (whole.types is None or whole.types_agree(headers))
+        ):  # fmt: skip
             return whole
         return None
+
+    def recall(self, method: str | None, path: str | None) -> Whole | None:
+        """Find the request that was made last, where the attributes and these make it again.
+
+        Args:
+            method: method, None for that of the attributes.
+            path: path, None for that of the attributes.
+        """
+        whole = self._whole
+        if (
+            whole is None
+            or whole.body
+            or self.qargs
+            or self.fragment != ""
+            or (self.path if path is None else path) != whole.path
+            or (self.method if method is None else method) != whole.method
+            or type(self.headers) is not Hict
+            or self.headers != whole.fields
+            or self.port is not whole.port
+            or whole.place
+            != (self.hostname, self.scheme, self.portOptional, self.HttpVersionString)
+            or not (whole.types is None or whole.types_agree(self.headers))
+        ):
+            return None
+        return whole
+
+    def repeat(self, request: dict[str, Any]) -> Whole | None:
+        """Take over a request that is the one made last, as `rebuild` does.
+
+        Args:
+            request: arguments of `rebuild` by name.
+        Returns:
+            The request; None where it is another, or more is to travel with it.
+        """
+        whole = self._whole
+        if (
+            whole is None
+            or self.port is not whole.port
+            or whole.place
+            != (self.hostname, self.scheme, self.portOptional, self.HttpVersionString)
+            or not whole.makes(request)
+        ):
+            return None
+        self._retake(whole, request["qargs"], request["headers"])
+        return whole
+
+    def _retake(self, whole: Whole, qargs: Any, headers: Any) -> None:
+        """Set the attributes as the building of a request that is kept would."""
+        self.method = whole.method
+        self.path = whole.path
+        self.qargs = qargs
+        self.fragment = ""
+        self.headers = headers.copy()
+        self.body = whole.body
+        self.data = self.fargs = self.target = None
+        self.head = self._lined = whole.head
+        self._lines = None
+        self.msg = whole.msg
 
     def build(self) -> bytes:
         """Build the request from the attributes.
@@ -569,6 +556,8 @@ class Requester:
 
         method = self.method
         headers = self.headers
+        if type(headers) is not Hict:
+            check_items(headers, "headers")
         kind = None
         body: bytes | bytearray
         if method == "GET":  # hio sends no body with GET
@@ -635,7 +624,7 @@ class Requester:
         self.path = self._path = path
         self._path_target = target
         # taken apart again it would be the same
-        self._plain = path if target[:2] != "//" and path[:1] == "/" else None
+        self._plain = path if target[:2] != "//" and path[:1] == "/" else _NO_PATH
 
     def _query(self, qargs: Any) -> str:
         """Make the query of qargs, or find it made."""
@@ -648,7 +637,7 @@ class Requester:
             return queried[2]
         query = query_string(qargs.items())
         if _FROZEN.issuperset(types):
-            self._queried = _Queried(flat, types, query)
+            self._queried = Queried(flat, types, query)
         return query
 
     def _make_head(self, key: tuple[object, ...], target: str, headers: Any, length: int) -> bytes:
@@ -683,7 +672,7 @@ class Requester:
         types = list(map(type, headers.values()))
         if _KEEPING and type(headers) is Hict and _FROZEN.issuperset(types):
             plain = all(kind is str or kind is bytes for kind in types)
-            self._built = _Built(key, headers.copy(), None if plain else types, head)
+            self._built = Built(key, headers.copy(), None if plain else types, head)
         return head
 
     def _host(self) -> bytes:

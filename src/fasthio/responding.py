@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from .grammar import Limits
 
-__all__ = ["REDIRECTS", "Respondent"]
+__all__ = ["REDIRECTS", "UNMADE", "Respondent"]
 
 #: Statuses that make a response a redirect (RFC 9110 15.4). hio: D26, 308 is one too.
 REDIRECTS = frozenset((300, 301, 302, 303, 307, 308))
@@ -37,6 +37,10 @@ _KEEP_ALIVE = istr("Keep-Alive")
 _PROXY_CONNECTION = istr("Proxy-Connection")
 
 _NO_OPTIONS: frozenset[str] = frozenset()
+_HTTP_11 = (1, 1)
+#: Connection in most responses: no field, or one.
+_NONE: list[str] = []
+_ALIVE = ["keep-alive"]
 
 
 @lru_cache(maxsize=256)  # servers send few media types, over and over
@@ -59,7 +63,7 @@ def _options_of(connection: str) -> frozenset[str]:
 
 
 #: In place of a generator that nobody has asked for yet.
-_UNMADE: Any = object()
+UNMADE: Any = object()
 
 
 def _blank() -> dict[str, Any]:
@@ -71,7 +75,7 @@ def _blank() -> dict[str, Any]:
             ("fault", "_own", "status", "code", "reason", "redirectant", "redirected",
              "evented", "eventSource")
         ),
-        reusable=False, resumed=False, _begun=False, _given=False, _parser=_UNMADE,
+        reusable=False, resumed=False, _begun=False, _given=False, _parser=UNMADE,
     )  # fmt: skip
     return blank
 
@@ -136,7 +140,7 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
     eventSource: EventSource | None
     _begun: bool
     _given: bool  # the engine itself parsed the head of the present body
-    _parser: Any  # what `parser` gives, _UNMADE where nobody has asked yet
+    _parser: Any  # what `parser` gives, UNMADE where nobody has asked yet
     _own: Generator[bool | None, None, None] | None  # what it gave, as long as nobody drove it
 
     #: False in a subclass that overrides a generator: then `parse` goes through it.
@@ -202,7 +206,7 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
     def parser(self) -> Generator[bool | None, None, None] | None:
         """Generator of the present message, made when it is first asked for; None at its end."""
         parser = self._parser
-        if parser is _UNMADE:
+        if parser is UNMADE:
             parser = self._parser = self._own = self.parseMessage()
         return parser  # type: ignore[no-any-return]
 
@@ -218,22 +222,20 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
         """
         return self._begun
 
-    def reinit(self, redirectable: bool | None = None, **kwa: Any) -> None:
+    def reinit(
+        self, redirectable: bool | None = None, *, method: str | None = "GET", **kwa: Any
+    ) -> None:
         """Set up for another response; what is None stays as it is.
 
         Args:
             redirectable: True to let redirects be followed.
-            kwa: `msg`, `dictable` and `method` as for hio's Parsent; a `msg` that
-                is another buffer starts the parser afresh (hio: D22).
+            method: of the request that the next response answers.
+            kwa: `msg` and `dictable` as for hio's Parsent; a `msg` that is another
+                buffer starts the parser afresh (hio: D22).
         """
-        method = kwa.pop("method", "GET")
         if method is not None:
             self.method = method.upper()
-        self.data = None
-        self.status = None
-        self.code = None
-        self.reason = None
-        self.evented = None
+        self.data = self.status = self.code = self.reason = self.evented = None
         if redirectable is not None:
             self.redirectable = bool(redirectable)
         if kwa:
@@ -241,6 +243,17 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
             super().reinit(method=None, **kwa)
             if self.msg is not before:
                 self.makeParser()
+
+    def expect(self, method: str) -> None:
+        """Do what `reinit(method=method)` and the first step of `parse` do.
+
+        Args:
+            method: of the request, in upper case.
+        """
+        self.method = method
+        self.data = self.status = self.code = self.reason = self.evented = None
+        self._begin()
+        self.engine.start(method)
 
     def close(self) -> None:
         """Say that the peer will send no more; counts before the first `parse` too (hio: D20)."""
@@ -256,29 +269,28 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
         """
         if msg is not None:
             self.msg = msg
-        self.closed = False
-        self._begun = False
-        self._given = False
-        if self.engine.wanted:
+        self.closed = self._begun = self._given = False
+        if (self.errored or not self.ended) and self.engine.wanted:
             self.engine.reset()  # no octet of the next message belongs into this body
         parser = self._parser
-        if parser is not None and parser is not _UNMADE:
+        if parser is not None and parser is not UNMADE:
             if parser is self._own:
                 return  # one that nobody drove by hand is as good as new
             parser.close()
-        self._parser = _UNMADE
+        self._parser = UNMADE
 
     def checkPersisted(self) -> None:
         """Set `persisted`: may the connection stay open after this response (RFC 9112 9.3)."""
         headers = self.headers
-        values = headers.getall(_CONNECTION, ())
-        if len(values) == 1:
-            options = _options_of(values[0])
-        else:
-            options = _NO_OPTIONS.union(*map(_options_of, values))
-        if self.version == (1, 1):
+        values = headers.getall(_CONNECTION, _NONE)
+        version = self.version
+        if version == _HTTP_11 and (not values or values == _ALIVE):  # most are like this
+            self.persisted = self.chunked or self.length is not None
+            return
+        options = _NO_OPTIONS.union(*map(_options_of, values))
+        if version == _HTTP_11:
             self.persisted = "close" not in options and (self.chunked or self.length is not None)
-        elif self.version == (1, 0):
+        elif version == (1, 0):
             self.persisted = bool(
                 self.evented
                 or headers.get(_KEEP_ALIVE)
@@ -331,7 +343,7 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
             if self.engine.headed:
                 break
             yield None
-        self._publish()
+        self._publish(self.engine.snapshot())
         yield True
 
     def parseBody(self) -> Generator[bool | None, None, None]:
@@ -368,7 +380,7 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
             if engine.done:
                 break
             yield None
-        self._publish_body()
+        self._publish_body(engine.snapshot())
         yield True
 
     # the same in one go
@@ -379,11 +391,12 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
         When the message has ended, `ended` is True and `parser` None.
         """
         parser = self._parser
-        if parser is None:
-            return
-        if not self._direct or (parser is not _UNMADE and parser is not self._own):
-            super().parse()
-            return
+        if parser is not UNMADE or not self._direct:
+            if parser is None:
+                return
+            if not self._direct or parser is not self._own:
+                super().parse()
+                return
         msg = self.msg
         engine = self.engine
         if not self._begun:
@@ -399,18 +412,19 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
                 engine.take(msg, closed)
             except ParseError:
                 if engine.headed and not self.headed:
-                    self._publish()
+                    self._publish(engine.snapshot())
                 if self.evented:  # events before the fault count, and so does a fault of theirs
                     self._parse_events()
                 raise
-            self.body = engine.body
-            if not self.headed and engine.headed:
-                self._publish()
+            snapshot = engine.snapshot()
+            self.body = snapshot[9]
+            if snapshot[0] and not self.headed:
+                self._publish(snapshot)
             if self.evented:
                 self._parse_events()
-            if not engine.done:
+            if not snapshot[1]:
                 return
-            self._publish_body()
+            self._publish_body(snapshot)
         except ParseError as error:
             self._fail(error)
         self.ended = True
@@ -434,22 +448,11 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
     def _begin(self) -> None:
         """Forget the last message; not `closed`, which may have come first (hio: D20)."""
         self._begun = True
-        self._given = False
-        self.headed = False
-        self.bodied = False
-        self.ended = False
-        self.started = False
-        self.errored = False
-        self.error = None
-        self.fault = None
-        self.reusable = False
-        self.version = None
-        self.headers = None
-        self.parms = None
-        self.trails = None
-        self.jsoned = None
+        self._given = self.headed = self.bodied = self.ended = self.started = False
+        self.errored = self.reusable = False
+        self.error = self.fault = self.version = self.headers = self.parms = None
+        self.trails = self.jsoned = self.eventSource = None
         self.encoding = _ENCODING
-        self.eventSource = None
 
     def _consume(self, step: Callable[[bytearray, bool], int]) -> None:
         """Let the engine take octets from the front of `msg`, and delete them once."""
@@ -460,24 +463,29 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
         finally:
             del self.msg[: engine.consumed - before]
 
-    def _publish(self) -> None:
-        """Give the head its hio names."""
-        engine = self.engine
+    def _publish(self, snapshot: tuple[Any, ...]) -> None:
+        """Give the head its hio names.
+
+        Args:
+            snapshot: the engine's, with the head complete.
+        """
+        _, _, _, self.version, status, self.reason, headers, framing, length = snapshot[:9]
         self._given = True
         self.headed = True
-        self.version = engine.version
-        self.status = self.code = status = engine.status
-        self.reason = engine.reason
-        headers = self.headers = engine.headers
-        self.length = engine.length
-        self.chunked = engine.framing == "chunked"
-        if self.chunked:
+        self.status = self.code = status
+        self.headers = headers
+        if framing == "chunked":
+            self.chunked = True
             self.length = None
-            self.parms = engine.extensions
+            self.parms = self.engine.extensions
+        else:
+            self.chunked = False
+            self.length = length
         content_type = headers.get(_CONTENT_TYPE)
         if content_type:
             self.jsoned, self.evented, self.encoding = _media_of(content_type)
             if self.evented:
+                engine = self.engine
                 self.body = engine.body
                 self.eventSource = EventSource(
                     raw=self.body,
@@ -508,26 +516,29 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
             if source.leid is not None:
                 self.leid = source.leid
 
-    def _publish_body(self) -> None:
-        """Give what is known at the end of the body its hio names."""
-        engine = self.engine
-        self.length = len(self.body) if self.evented else engine.length
-        self.trails = engine.trailers
+    def _publish_body(self, snapshot: tuple[Any, ...]) -> None:
+        """Give what is known at the end of the body its hio names.
+
+        Args:
+            snapshot: the engine's, with the message complete.
+        """
+        self.length = len(self.body) if self.evented else snapshot[8]
+        self.trails = snapshot[10]
         self.bodied = True
         self._given = False
         self.reusable = (
             bool(self.persisted)
             and not self.closed
-            and not engine.conflicted
-            and engine.framing != "close"
-            and engine.status != 101
+            and not snapshot[11]  # conflicting framing fields
+            and snapshot[7] != "close"
+            and snapshot[4] != 101
         )
 
     def _fail(self, error: ParseError) -> None:
         """Record an error; what came before it stays readable."""
         engine = self.engine
         if engine.headed and not self.headed:
-            self._publish()
+            self._publish(engine.snapshot())
         self.version = engine.version
         self.status = self.code = engine.status
         self.reason = engine.reason

@@ -19,6 +19,7 @@ from hio.core import tcp
 
 from .engine import receive as _receive
 from .engine import send as _send
+from .errors import untraced
 from .resolving import Address, resolve
 from .urls import normalize_host_port
 
@@ -38,6 +39,7 @@ _WAYS_IN: Final = frozenset(
         "send",
         "serviceReceives",
         "serviceSends",
+        "tx",
         "_accepted",
         "_connected",
     )
@@ -64,6 +66,7 @@ _BLANK: Final[dict[str, Any]] = {
     "hostname": "",
     "addresses": [],
     "_index": 0,
+    "_attempted": 0.0,
     "ha": (),
     "_known_ha": (),
     "cs": None,  # connection socket
@@ -100,6 +103,7 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
 
     _tymer: Any
     _born: float
+    _attempted: float  # tyme of the present socket, where attempts are timed
     tymeout: float
     hostname: str
     addresses: list[Address]
@@ -227,6 +231,7 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
     def wind(self, tymth: Callable[[], float]) -> None:
         """Inject the tyme of another tymist; the timer starts again."""
         tyming.Tymee.wind(self, tymth)
+        self._attempted = tymth()
         if self._tymer is None:
             self._born = tymth()
         else:
@@ -261,6 +266,8 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
         self.cutoff = False
         self.fault = None
         self._unsendable = False
+        if self.tymeout > 0.0:
+            self._attempted = (self.tymth or time.monotonic)()
 
         family, _ = self._address()
         cs = self.cs = socket.socket(family, socket.SOCK_STREAM)
@@ -283,6 +290,28 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
             self.accepted = False
             self.connected = False
             self.opened = False
+
+    def serviceConnect(self) -> bool:
+        """Go on connecting; with `reconnectable` an attempt is given up after `tymeout`.
+
+        Each attempt has all of that time (hio: D98, it counts on from the last
+        expiry: after a rest an attempt has no time at all).
+
+        Returns:
+            True once connected.
+        """
+        if not self.connected:
+            self.connect()
+            if (
+                not self.connected
+                and self.reconnectable
+                and self.tymeout > 0.0
+                and self.tymer.expired
+                and (self.tymth or time.monotonic)() - self._attempted >= self.tymeout
+            ):
+                self.reopen()
+                self.tymer.start()
+        return bool(self.connected)
 
     def accept(self) -> bool:
         """Try to connect; on refusal the next address is tried at once.
@@ -331,7 +360,10 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
         if self._untouched("send"):
             self._send_fd = fd
         if self._fd >= 0 <= self._send_fd and (
-            self._untouched("serviceReceives") and self._untouched("serviceSends")
+            self._untouched("serviceReceives")
+            and self._untouched("serviceSends")
+            and "tx" not in self.__dict__
+            and type(self).tx is tcp.Client.tx
         ):
             self._idle_fd = fd
 
@@ -348,14 +380,14 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
             self.refusals += 1
         # hio: D44, the failed socket is done with whatever the reason was
         self.reopen()
-        self.fault = error
+        self.fault = untraced(error)
         return last
 
     def _lose(self, error: Exception | None) -> None:
         """Note that nothing more will be received; `error` None for an orderly close."""
         self.cutoff = True
         if error is not None:
-            self.fault = error
+            self.fault = untraced(error)
 
     # receiving
 
@@ -381,24 +413,34 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
 
     def serviceReceives(self) -> None:
         """Receive what there is into `rxbs`, `Bound` octets at most (hio: D46, no bound)."""
-        fd = self._fd
-        if fd < 0:
+        if self._fd < 0:
             self._service_receives()
-            return
-        size = self.bs
+        else:
+            self.receive_direct()
+
+    def receive_direct(self) -> int:
+        """Do as `serviceReceives`, past `receive`; only while `direct`.
+
+        Returns:
+            Octets appended to `rxbs`.
+        """
         rxbs = self.rxbs
-        count = _receive(fd, rxbs, size)
+        size = self.bs
+        count: int = _receive(self._fd, rxbs, size)
+        if 0 < count < size and not self.wl:
+            return count  # a short read has emptied the socket
         if count == _EAGAIN:
-            return
-        left = self.Bound
+            return 0
+        taken = 0
         while count > 0:
             if self.wl:
                 self.wl.writeRx(bytes(rxbs[-count:]), self.ha)
-            left -= count
-            if count < size or left <= 0:
-                return  # a short read has emptied the socket
-            count = _receive(fd, rxbs, size)
+            taken += count
+            if count < size or taken >= self.Bound:
+                return taken
+            count = _receive(self._fd, rxbs, size)
         self._ended(count)
+        return taken
 
     def _service_receives(self) -> None:
         """Receive through `receive`, which a program has replaced or the system needs."""
@@ -456,11 +498,34 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
         except OSError as error:
             if error.errno not in _NOT_NOW:
                 self._unsendable = True
-                self.fault = error
+                self.fault = untraced(error)
             return 0
         if count and self.wl:
             self.wl.writeTx(bytes(data[:count]), self.ha)
         return count
+
+    def send_direct(self, octets: bytes) -> None:
+        """Send at once, past `tx` and `send`; only while `direct`, and `txbs` is empty.
+
+        Args:
+            octets: what does not go now is put into `txbs`.
+        """
+        if self.wl or self._unsendable:
+            self.txbs.extend(octets)
+            return
+        count = _send(self._send_fd, octets)
+        if count == len(octets):
+            return
+        if count < 0:
+            self._unsent(count)
+            count = 0
+        self.txbs.extend(octets[count:])
+
+    def _unsent(self, count: int) -> None:
+        """See what a send that failed means."""
+        if -count not in _NOT_NOW:
+            self._unsendable = True
+            self.fault = OSError(-count, os.strerror(-count))
 
     def serviceSends(self) -> None:
         """Send what `txbs` holds as far as it goes now; what is sent is deleted.
@@ -479,9 +544,7 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
             return
         count = _send(fd, txbs)
         if count < 0:
-            if -count not in _NOT_NOW:
-                self._unsendable = True
-                self.fault = OSError(-count, os.strerror(-count))
+            self._unsent(count)
             return
         if self.wl:
             self.wl.writeTx(bytes(txbs[:count]), self.ha)

@@ -166,12 +166,12 @@ def _toml(path: str | os.PathLike[str]) -> Any:
         import tomllib
 
         return tomllib
-    try:
+    try:  # pragma: no cover
         import tomli
-    except ImportError as error:
+    except ImportError as error:  # pragma: no cover
         what = "TOML needs Python 3.11, or tomli (pip install 'fasthio[poll]')"
         raise TargetsFileError(path, what) from error
-    return tomli
+    return tomli  # pragma: no cover
 
 
 def _options(

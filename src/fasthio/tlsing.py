@@ -121,8 +121,8 @@ class Sessions:
         """Keep a session under the key its handshake began with, if it can be resumed."""
         if session is None or not session.has_ticket:
             return
+        self._kept.pop(key, None)  # the newest is last; another thread may be at it, too
         self._kept[key] = session
-        self._kept.move_to_end(key)
         while len(self._kept) > _MOST:
             self._kept.popitem(last=False)
 

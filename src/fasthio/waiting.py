@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import select
 import selectors
 import socket
@@ -75,7 +74,7 @@ class SelectorReadiness:
 
     def poll(self, timeout: float, most: int) -> list[tuple[int, int]]:
         """Wait, and give what is ready."""
-        if not self._selector.get_map() and sys.platform == "win32":
+        if not self._selector.get_map() and sys.platform == "win32":  # pragma: no cover
             time.sleep(max(0.0, timeout))  # select refuses to wait for nothing there
             return []
         found: dict[int, int] = {}
@@ -358,19 +357,3 @@ def _flatten(doers: Iterable[Any]) -> Iterator[Any]:
         inner = getattr(doer, "doers", None)
         if inner and isinstance(doer, doing.DoDoer):
             yield from _flatten(inner)
-
-
-def wait_for(readiness: Readiness, seconds: float) -> None:
-    """Wait until something is ready, at most so many seconds; nothing is taken.
-
-    Args:
-        readiness: what is waited for.
-        seconds: 0 or more.
-    """
-    fd = readiness.fileno()
-    if fd >= 0 and os.name == "posix" and hasattr(select, "poll"):
-        poller = select.poll()
-        poller.register(fd, select.POLLIN)
-        poller.poll(seconds * 1000.0)
-    else:
-        readiness.poll(seconds, 1)
