@@ -83,7 +83,8 @@ def trial(python: str, skip: list[str]) -> None:
         program = folder / "program.py"
         program.write_text("\n".join(blocks(readme, "python")), encoding="utf-8")
         shell(f"python {program}", folder, environment)
-        shell("pip install --quiet --disable-pip-version-check trustme", folder, environment, True)
+        needs = "trustme 'fasthio[fleet]'"  # as examples/README.md says
+        shell(f"pip install --quiet --disable-pip-version-check {needs}", folder, environment, True)
         for example in sorted((clone / "examples").glob("*.py")):
             shell(f"python examples/{example.name}", clone, environment)
 
