@@ -90,7 +90,8 @@ class Sender(Linker):
             and self._over is None
             and self._home is None
             and self._timeouts is None
-            and not (self._foreign_id or self._decode or self._sink or connector.txbs)
+            and self._sink is None
+            and not (self._foreign_id or self._decode or connector.txbs)
             and type(requester) is Requester
             and type(respondent) is Respondent
             and respondent._parser is UNMADE
