@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import zlib
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -342,7 +343,9 @@ def test_client_sink_is_not_filled_twice() -> None:
         assert b"".join(taken) == b"x" * 150
 
 
-@pytest.mark.parametrize("act", ["reopen", "close", "service", "waited", "transmit"])
+@pytest.mark.parametrize(
+    "act", ["reopen", "close", "connector.reopen", "service", "waited", "transmit"]
+)
 @pytest.mark.parametrize("size", [2, 400_000])
 @pytest.mark.parametrize("until_close", [False, True])
 def test_client_sink_that_takes_the_client_along(act: str, size: int, until_close: bool) -> None:
@@ -363,7 +366,7 @@ def test_client_sink_that_takes_the_client_along(act: str, size: int, until_clos
             if act == "transmit":
                 client.transmit(path="/b")
             elif act != "waited":
-                getattr(client, act)()
+                attrgetter(act)(client)()
 
         client.request(path="/a", sink=sink)
         if act != "transmit":
@@ -373,6 +376,8 @@ def test_client_sink_that_takes_the_client_along(act: str, size: int, until_clos
         assert paths == (["/b"] if act in ("waited", "transmit") else ["/a", "/b"])
         assert client.responses[-1]["body"] == b"ok"
         assert not client.waited
+        if len(paths) == 2 and client.responses[0]["errored"]:
+            assert client.responses[0]["error"].code == "reopened"
 
 
 class Raw(io.RawIOBase):

@@ -173,6 +173,8 @@ class Carrier(Sender):
                 if respondent.ended:
                     self._ended(exchange)
                     return
+                if exchange.pouring and exchange.link is not connector.cs:
+                    return  # its sink has closed the connection, or opened another
                 engine = getattr(respondent, "engine", None)
                 exchange.bulky = engine is not None and (
                     engine.wanted >= _BULK or engine.wanted < 0
