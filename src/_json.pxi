@@ -5,7 +5,7 @@ cdef inline bint _is_digit(unsigned char octet) noexcept nogil:
     return c"0" <= octet <= c"9"
 
 
-def plain_json(bytearray body not None, Py_ssize_t most, Py_ssize_t digits):
+def plain_json(bytearray body not None, Py_ssize_t most, Py_ssize_t digits):  # untraced
     cdef octets_t octets
     cdef Py_ssize_t size, at, first, last, opened = 0
     if digits < 1:

@@ -120,7 +120,7 @@ cdef Py_ssize_t _receive_large(
     return count
 
 
-def receive(int fd, bytearray buffer not None, Py_ssize_t size, Py_ssize_t ahead=0):
+def receive(int fd, bytearray buffer not None, Py_ssize_t size, Py_ssize_t ahead=0):  # untraced
     cdef char stack[_NET_STACK]
     cdef Py_ssize_t before, count, more
     cdef Py_ssize_t first = size if size < _NET_STACK else _NET_STACK
@@ -154,7 +154,7 @@ def receive(int fd, bytearray buffer not None, Py_ssize_t size, Py_ssize_t ahead
     return count
 
 
-def send(int fd, buffer not None):
+def send(int fd, buffer not None):  # untraced
     cdef Py_buffer view
     cdef Py_ssize_t count
     PyObject_GetBuffer(buffer, &view, PyBUF_SIMPLE)
@@ -167,7 +167,7 @@ def send(int fd, buffer not None):
     return count
 
 
-def peek(int fd):
+def peek(int fd):  # untraced
     """Tell, without taking anything, what `receive` would: 1, 0 at the end, or minus the errno."""
     cdef char octet
     return fasthio_recv(fd, &octet, 1, FASTHIO_PEEK)
