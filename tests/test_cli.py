@@ -223,6 +223,7 @@ def test_usage_errors(
 
 
 def test_metrics_and_plot(root: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("prometheus_client")
     plot = tmp_path / "latency.svg"
     arguments = ["poll", f"{root}/json", "--metrics", "0", "--plot", str(plot)]
     assert cli.main(arguments) == 0
@@ -239,10 +240,11 @@ def test_plot_that_cannot_be_written(root: str, capsys: pytest.CaptureFixture[st
 
 
 def test_metrics_on_a_port_that_is_taken(root: str, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("prometheus_client")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         assert cli.main(["poll", f"{root}/json", "--metrics", str(port)]) == 2
-    assert f"--metrics: port {port}: Address already in use" in capsys.readouterr().err
+    assert f"argument --metrics: port {port}: " in capsys.readouterr().err
 
 
 def test_metrics_without_the_package(

@@ -426,6 +426,22 @@ def test_client_sink_of_a_request_sent_again() -> None:
         assert b"".join(got) == b"hello"
 
 
+def test_client_sink_that_is_false() -> None:
+    """A callable that counts as false, an empty list of a kind, is a sink like any other."""
+
+    class Held(list[bytes]):
+        def __call__(self, octets: bytes) -> None:
+            self.append(octets)
+
+    held = Held()
+    with Server([Request(), answer(b"hello")]) as server, Loop(server) as loop:
+        client = loop.client(Client, server)
+        client.request(sink=held)
+        loop.run(client, until=lambda: client.responses, rounds=60)
+        assert held == [b"hello"]
+        assert not client.responses[0]["body"]
+
+
 def test_client_sink_none_appended_by_hand() -> None:
     with Server([Request(), answer(b"hello")]) as server, Loop(server) as loop:
         client = loop.client(Client, server)

@@ -11,7 +11,7 @@ import pytest
 from hio.core import tcp
 from hio.core.http import clienting as hio_clienting
 
-from fasthio import carrying
+from fasthio import carrying, sending
 from fasthio.clienting import Client
 from fasthio.exchanging import Timeouts, closes
 from servers import CLOSE, OK, Loop, Request, Server, Wait, answer, fields_of
@@ -297,7 +297,8 @@ def test_closes_as_octets_or_text(value: Any, closing: bool) -> None:
 
 def test_without_a_look_at_the_socket(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a system has no way to look without taking, what is there is received first."""
-    monkeypatch.setattr(carrying, "_look", carrying._blind)
+    for module in (carrying, sending):
+        monkeypatch.setattr(module, "look", sending._blind)
     junk = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\njunk"
     script = [Request(), OK, Request(), OK, Wait(3), junk]
     with Server(script, [Request(), OK]) as server, Loop(server) as loop:

@@ -17,6 +17,16 @@ from fasthio.repeating import Whole
 from servers import CLOSE, RESET, Loop, Request, Server, answer
 
 
+class Nothing:
+    """A sink that counts as false."""
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __call__(self, octets: bytes) -> None:
+        assert octets
+
+
 class Anew(Client):
     """Makes each request anew: its `transmit` is one of its own."""
 
@@ -159,10 +169,11 @@ def play(kind: type[Client], case: Any, **kwa: Any) -> dict[str, Any]:
         {},
         {"timeout": 5.0},
         {"decode": True},
+        {"sink": Nothing()},
         {"headers": Hict(A=b"b", C=3)},
         {"dictable": True, "redirectable": False},
     ],
-    ids=["plain", "timeout", "decode", "fields", "dictable"],
+    ids=["plain", "timeout", "decode", "sink", "fields", "dictable"],
 )
 def test_found_or_made_anew(name: str, kwa: dict[str, Any]) -> None:
     assert play(Client, CASES[name], **kwa) == play(Anew, CASES[name], **kwa)

@@ -2,7 +2,7 @@
 
 Every queued request yields exactly one response, right or errored with its
 reason, in order. How an exchange lives through closes, resets, reopens,
-redirects and time limits is in `carrying`; this module is hio's face of it.
+redirects and time limits is in `sending` and `carrying`; this module is hio's face of it.
 """
 
 from __future__ import annotations
