@@ -126,13 +126,13 @@ def unpack_tests(sdist: Path, folder: Path) -> Path:
 
 
 def requirements(python: Path, wheel: Path, without: set[str]) -> list[str]:
-    """List what the extras poll and test of a wheel ask for, but for what is left out."""
+    """List what the extras that the suite needs ask for, but for what is left out."""
     code = (
         "import email, sys, zipfile; from pip._vendor.packaging.requirements import Requirement\n"
         "archive = zipfile.ZipFile(sys.argv[1])\n"
         "name = next(n for n in archive.namelist() if n.endswith('.dist-info/METADATA'))\n"
         "metadata = email.message_from_bytes(archive.read(name))\n"
-        "asked = ('poll', 'test', 'compress', 'speed')\n"
+        "asked = ('poll', 'test', 'compress', 'fleet', 'speed')\n"
         "for one in map(Requirement, metadata.get_all('Requires-Dist')):\n"
         "    if one.name != 'fasthio' and (one.marker is None or "
         "any(one.marker.evaluate({'extra': extra}) for extra in asked)):\n"
