@@ -52,13 +52,17 @@ class TestBroken:
             assert client.responses[1]["body"] == b"ok"
 
     def test_before_there_is_anything_to_send(self) -> None:
+        """The next in the queue is told of it, so that nothing waits for ever; the queue goes on."""
         with Server([Request(), OK]) as server, Loop(server) as loop:
             client = loop.client(Client, server)
             calls = break_once(client.connector, "serviceConnect")
-            client.request()
-            loop.run(client, until=lambda: client.responses, rounds=60)
+            client.request(reply=1)
+            client.request(reply=2)
+            loop.run(client, until=lambda: len(client.responses) == 2, rounds=60)
             assert calls
-            assert client.responses[0]["body"] == b"ok"
+            assert client.responses[0]["error"].code == "refused"
+            assert client.responses[1]["body"] == b"ok"
+            assert [r["request"]["reply"] for r in client.responses] == [1, 2]
 
     @pytest.mark.parametrize("reconnectable", [False, True])
     def test_while_the_answer_is_awaited(self, reconnectable: bool) -> None:
