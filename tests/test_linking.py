@@ -52,7 +52,7 @@ class TestBroken:
             assert client.responses[1]["body"] == b"ok"
 
     def test_before_there_is_anything_to_send(self) -> None:
-        """The next in the queue is told of it, so that nothing waits for ever; the queue goes on."""
+        """The next in the queue is told of it: nothing waits for ever, and the queue goes on."""
         with Server([Request(), OK]) as server, Loop(server) as loop:
             client = loop.client(Client, server)
             calls = break_once(client.connector, "serviceConnect")
