@@ -5,14 +5,16 @@ cdef inline bint _is_digit(unsigned char octet) noexcept nogil:
     return c"0" <= octet <= c"9"
 
 
-def plain_json(bytearray body not None, Py_ssize_t most, Py_ssize_t digits):  # untraced
+def plain_json(body, Py_ssize_t most, Py_ssize_t digits):  # untraced
     cdef octets_t octets
     cdef Py_ssize_t size, at, first, last, opened = 0
+    if not isinstance(body, bytearray):
+        raise TypeError(f"body must be a bytearray, not {type(body).__name__}")
     if digits < 1:
         return False
     with cython.critical_section(body):
-        octets = <octets_t>PyByteArray_AS_STRING(body)
-        size = PyByteArray_GET_SIZE(body)
+        octets = <octets_t>PyByteArray_AS_STRING(<bytearray>body)
+        size = PyByteArray_GET_SIZE(<bytearray>body)
         if size > most:
             for at in range(size):
                 opened += (octets[at] == c"[") + (octets[at] == c"{")

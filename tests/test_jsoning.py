@@ -166,8 +166,16 @@ def test_plain(engine: ModuleType, body: bytes, plain: bool) -> None:
 
 @pytest.mark.parametrize("body", [b"1", "1", None])
 def test_plain_takes_buffers(engine: ModuleType, body: Any) -> None:
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=f"^body must be a bytearray, not {type(body).__name__}$"):
         engine.plain_json(body, 1, 1)
+
+
+def test_plain_takes_buffers_of_a_subclass(engine: ModuleType) -> None:
+    class Octets(bytearray):
+        pass
+
+    assert engine.plain_json(Octets(b"[1234]"), 1, 5) is True
+    assert engine.plain_json(Octets(b"[12345]"), 1, 5) is False
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
