@@ -32,7 +32,7 @@ from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 
 from multidict import CIMultiDict, istr
 
-from fasthio.errors import parse_error
+from fasthio.errors import ParseError, parse_error
 from fasthio.grammar import (
     COMMON_FIELDS,
     FIELD_CONTENT,
@@ -50,7 +50,9 @@ from fasthio.syntax import (
     status_line_fault,
 )
 
-__all__ = ["NAME", "EventParser", "ResponseParser", "peek", "plain_json", "receive", "send"]
+__all__ = [
+    "NAME", "EventParser", "Publisher", "ResponseParser", "peek", "plain_json", "receive", "send",
+]
 
 NAME = "c"
 
@@ -717,3 +719,6 @@ cdef class ResponseParser(HeadParser):
             self.length = self._taken
         self._state = DONE
         return 0
+
+
+include "_publish.pxi"

@@ -77,3 +77,16 @@ def no_names(monkeypatch: pytest.MonkeyPatch) -> None:
 def engine(request: pytest.FixtureRequest) -> ModuleType:
     """Give each engine's module in turn."""
     return importlib.import_module(MODULES[request.param])
+
+
+@pytest.fixture
+def respondents(engine: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Let what a test makes of respondents and event sources run on the engine under test."""
+    from fasthio import eventing, responding  # conftest itself is read where no engine is
+
+    monkeypatch.setattr(responding, "ResponseParser", engine.ResponseParser)
+    monkeypatch.setattr(responding, "Publisher", engine.Publisher)
+    kind = responding.Respondent
+    monkeypatch.setattr(kind, "publisher", responding._publisher_of(kind))
+    monkeypatch.setattr(eventing.EventSource, "Engine", engine.EventParser)
+    return engine

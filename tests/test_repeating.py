@@ -314,7 +314,7 @@ def test_equal_is_not_the_same(one: dict[str, Any], other: dict[str, Any]) -> No
 
 
 def test_respondent_expects() -> None:
-    """`expect` leaves what `reinit` and a first `parse` leave."""
+    """`Publisher.expect` leaves what `reinit` and a first `parse` leave."""
     octets = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/plain\r\n\r\nab"
     one, other = Respondent(), Respondent()
     for respondent in (one, other):
@@ -324,7 +324,7 @@ def test_respondent_expects() -> None:
         respondent.makeParser()
     one.reinit(method="HEAD")
     one.parse()
-    other.expect("HEAD")
+    other.publisher.expect(other, "HEAD")
     skipped = ("engine", "_own", "_parser", "events", "redirects")
     seen = [
         {name: value for name, value in vars(each).items() if name not in skipped}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import json
 import weakref
@@ -26,11 +27,9 @@ STREAM = HEAD + b"Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\
 
 
 @pytest.fixture(autouse=True)
-def on_engine(engine: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def on_engine(respondents: ModuleType) -> ModuleType:
     """Run each test of this module on each engine."""
-    monkeypatch.setattr(responding, "ResponseParser", engine.ResponseParser)
-    monkeypatch.setattr(responding.EventSource, "Engine", engine.EventParser, raising=False)
-    return engine
+    return respondents
 
 
 def told(respondent: Respondent) -> dict[str, Any]:
@@ -657,9 +656,23 @@ def test_generator_is_one_until_the_message_ends() -> None:
 
 def test_nothing_is_shared_between_respondents() -> None:
     one, other = Respondent(), Respondent()
-    for name in responding._OWN:
-        assert getattr(one, name) is not getattr(other, name)
     assert vars(one).keys() >= vars(httping.Parsent()).keys() - {"parser"}
+    shared = {name for name in vars(one) if getattr(one, name) is getattr(other, name)}
+    assert not [name for name in shared if hasattr(getattr(one, name), "copy")]
+
+
+def test_vars_tells_of_all_attributes() -> None:
+    respondent = Respondent(method="HEAD")
+    respondent.colour = "red"
+    assert vars(respondent)["method"] == "HEAD"
+    assert vars(respondent)["colour"] == "red"
+    vars(respondent)["method"] = "GET"
+    assert respondent.method == "HEAD"  # a copy: hio: D99
+    del respondent.data
+    assert "data" not in vars(respondent)
+    assert {"data", "method", "colour"} - set(dir(respondent)) == set()
+    twin = copy.copy(respondent)
+    assert (twin.method, twin.engine) == ("HEAD", respondent.engine)
 
 
 def test_attributes_of_a_subclass_that_begins_before_are_kept() -> None:

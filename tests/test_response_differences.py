@@ -19,10 +19,8 @@ Make = Callable[..., responding.Respondent]
 
 
 @pytest.fixture
-def make(engine: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Make:
+def make(respondents: ModuleType) -> Make:
     """Make a Respondent of ours on the engine under test."""
-    monkeypatch.setattr(responding, "ResponseParser", engine.ResponseParser)
-    monkeypatch.setattr(responding.EventSource, "Engine", engine.EventParser)
 
     def make(octets: bytes = b"", **kwa: object) -> responding.Respondent:
         return responding.Respondent(msg=bytearray(octets), **kwa)

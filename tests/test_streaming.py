@@ -14,7 +14,7 @@ from hio.base import tyming
 from hio.core.http import serving
 
 from eventcases import CASES, Case
-from fasthio import eventing, responding
+from fasthio import eventing
 from fasthio.clienting import Client, Respondent
 from fasthio.errors import ExchangeTimeoutError, StreamEndedError
 from fasthio.grammar import Limits
@@ -30,10 +30,8 @@ FRAMINGS = ["chunked-1", "chunked-3", "chunked-7", "chunked-64", "chunked-all", 
 
 
 @pytest.fixture(autouse=True)
-def engines(engine: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def engines(respondents: ModuleType) -> None:
     """Run every test on each engine."""
-    monkeypatch.setattr(responding, "ResponseParser", engine.ResponseParser)
-    monkeypatch.setattr(eventing.EventSource, "Engine", engine.EventParser)
 
 
 def chunked(octets: bytes, size: int, last: bool = True) -> bytes:

@@ -4,15 +4,24 @@ Both give the same values, states, errors and texts on every input, however it w
 cut into pieces.
 """
 
-from collections.abc import Callable, MutableSequence
-from typing import Any, Final
+from collections.abc import Callable, Collection, Mapping, MutableSequence
+from typing import Any, Final, final
 
 from typing_extensions import disjoint_base
 
 from .errors import ParseError
 from .grammar import Limits
 
-__all__ = ["NAME", "EventParser", "ResponseParser", "peek", "plain_json", "receive", "send"]
+__all__ = [
+    "NAME",
+    "EventParser",
+    "Publisher",
+    "ResponseParser",
+    "peek",
+    "plain_json",
+    "receive",
+    "send",
+]
 
 NAME: Final[str]
 """Name of the engine: "c" or "py"."""
@@ -267,6 +276,71 @@ class EventParser:
         """
     def reset(self) -> None:
         """Begin a new stream: an unfinished event is dropped; `leid` and `retry` stay."""
+
+@final
+class Publisher:
+    """Give what a parser found the names that a respondent has for it.
+
+    The engines know a respondent by these names alone. What it finds out for itself are
+    its methods `checkPersisted` (of the less common responses), `_begin_events`,
+    `_parse_events`, and `_salvage`, which takes what came before a fault.
+    """
+
+    def __init__(
+        self,
+        kind: type[Any],
+        blank: Mapping[str, Any],
+        media_of: Callable[[str], tuple[bool, bool, str]],
+        redirects: Collection[int],
+    ) -> None:
+        """Set up for the respondents of a class; the C engine reaches those in slots directly.
+
+        Args:
+            kind: the class.
+            blank: what its attributes begin with, by name; what has a `copy` is copied.
+            media_of: reads a Content-Type: is it JSON, an event stream, and its charset.
+            redirects: statuses that make a response a redirect.
+        Raises:
+            KeyError: `blank` has no `encoding`, the one of a body without a charset.
+        """
+    def fill(self, respondent: Any) -> None:
+        """Set all attributes to what they begin with.
+
+        Raises:
+            TypeError: it is none of that class; so in all other methods.
+        """
+    def expect(self, respondent: Any, method: str) -> None:
+        """Set up for the response to a request, its parser too; whatever it had is forgotten.
+
+        Args:
+            respondent: it.
+            method: of the request, in upper case.
+        """
+    def begin(self, respondent: Any) -> None:
+        """Forget the last message; not `closed`, which may have come before this one."""
+    def advance(self, respondent: Any) -> None:
+        """Parse the octets at hand, as far as they go, and set what is known then.
+
+        Raises:
+            ParseError: what came is no response, or was cut off.
+            TypeError: `msg` is no bytearray.
+        """
+    def head(self, respondent: Any, snapshot: tuple[Any, ...]) -> None:
+        """Set what a head says, but `persisted`.
+
+        Args:
+            respondent: it.
+            snapshot: of the parser, with the head complete.
+        """
+    def finish(self, respondent: Any, snapshot: tuple[Any, ...]) -> None:
+        """Set what is known at the end of a body.
+
+        Args:
+            respondent: it.
+            snapshot: of the parser, with the message complete.
+        """
+    def response(self, respondent: Any, request: Any) -> dict[str, Any]:
+        """Give a response as a client puts it out, its request with it."""
 
 def receive(fd: int, buffer: bytearray, size: int, ahead: int = 0) -> int:
     """Append what a nonblocking socket has received, `size` octets at most.

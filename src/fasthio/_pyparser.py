@@ -15,10 +15,20 @@ from ._pyevents import EventParser
 from ._pyhead import HeadParser
 from ._pyjson import plain_json
 from ._pynet import peek, receive, send
+from ._pypublish import Publisher
 from .grammar import FRAMINGS, MAX_LENGTH, STATES, Limits
 from .syntax import codings_of, extensions_of
 
-__all__ = ["NAME", "EventParser", "ResponseParser", "peek", "plain_json", "receive", "send"]
+__all__ = [
+    "NAME",
+    "EventParser",
+    "Publisher",
+    "ResponseParser",
+    "peek",
+    "plain_json",
+    "receive",
+    "send",
+]
 
 NAME: Final = "py"
 

@@ -316,22 +316,26 @@ class Carrier(Sender):
             self._judge(respondent)
         if stream is not None:
             self._refuse_to_go_on(stream)
-        headers = respondent.headers
-        body = respondent.body
-        if not ours:  # hio's own uses both again, and shows old ones until there are others
+        request = self._request_sent() if whole is None else whole.sent()
+        if ours:
+            response = respondent.publisher.response(respondent, request)
+        else:
+            headers = respondent.headers
+            body = respondent.body
+            # hio's own uses both again, and shows old ones until there are others
             headers = headers.copy() if headers is not None else help.Hict()
             body = bytearray(body) if respondent.headed else bytearray()
-        response = {
-            "version": respondent.version,
-            "status": respondent.status,
-            "reason": respondent.reason,
-            "headers": headers,
-            "body": body,
-            "data": respondent.data,
-            "request": self._request_sent() if whole is None else whole.sent(),
-            "errored": respondent.errored,
-            "error": respondent.error,
-        }
+            response = {
+                "version": respondent.version,
+                "status": respondent.status,
+                "reason": respondent.reason,
+                "headers": headers,
+                "body": body,
+                "data": respondent.data,
+                "request": request,
+                "errored": respondent.errored,
+                "error": respondent.error,
+            }
         if respondent.redirectant and self._leads(respondent, response):
             self.redirects.append(response)
             self.redirect()

@@ -17,6 +17,7 @@ __all__ = [
     "ENGINES",
     "EngineWarning",
     "EventParser",
+    "Publisher",
     "ResponseParser",
     "choose",
     "load",
@@ -85,9 +86,10 @@ def choose(wanted: str | None) -> tuple[str, ModuleType]:
 ENGINE, _module = choose(os.environ.get("FASTHIO_ENGINE"))
 
 if TYPE_CHECKING:
-    from ._parser import EventParser, ResponseParser, peek, plain_json, receive, send
+    from ._parser import EventParser, Publisher, ResponseParser, peek, plain_json, receive, send
 else:
     EventParser = _module.EventParser
+    Publisher = _module.Publisher
     ResponseParser = _module.ResponseParser
     peek = _module.peek
     plain_json = _module.plain_json

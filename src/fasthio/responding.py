@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import deque
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from hio.core.http import httping
 from hio.help import Hict
 from multidict import istr
 
-from .engine import ResponseParser
+from .engine import Publisher, ResponseParser
 from .errors import ParseError, Reason
 from .eventing import EventSource
 from .jsoning import decode
@@ -30,17 +30,13 @@ __all__ = ["REDIRECTS", "UNMADE", "Respondent"]
 REDIRECTS = frozenset((300, 301, 302, 303, 307, 308))
 
 _ENCODING = "ISO-8859-1"
-# looked up in every response: an istr keeps its folded name
+# looked up more than once: an istr keeps its folded name
 _CONNECTION = istr("Connection")
-_CONTENT_TYPE = istr("Content-Type")
 _KEEP_ALIVE = istr("Keep-Alive")
 _PROXY_CONNECTION = istr("Proxy-Connection")
 
 _NO_OPTIONS: frozenset[str] = frozenset()
 _HTTP_11 = (1, 1)
-#: Connection in most responses: no field, or one.
-_NONE: list[str] = []
-_ALIVE = ["keep-alive"]
 
 
 @lru_cache(maxsize=256)  # servers send few media types, over and over
@@ -73,7 +69,8 @@ def _blank() -> dict[str, Any]:
     blank.update(
         dict.fromkeys(
             ("fault", "_own", "status", "code", "reason", "redirectant", "redirected",
-             "evented", "eventSource")
+             "evented", "eventSource", "engine", "redirects", "redirectable", "events",
+             "retry", "leid")
         ),
         reusable=False, resumed=False, _begun=False, _given=False, _parser=UNMADE,
     )  # fmt: skip
@@ -81,11 +78,19 @@ def _blank() -> dict[str, Any]:
 
 
 _BLANK = _blank()
-#: What of it is not to be shared: `msg` and `body`, and whatever a later hio adds.
-_OWN = tuple(name for name, value in _BLANK.items() if hasattr(value, "copy"))
 
 
-class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
+#: Gives the dict of an instance, where attributes are that a program has added.
+_others_of: Callable[[Any], dict[str, Any]] = vars(httping.Parsent)["__dict__"].__get__
+
+
+class _Slotted:
+    """Hold the attributes: the C engine sets slots at a tenth of their cost in Python."""
+
+    __slots__ = tuple(_BLANK)
+
+
+class Respondent(_Slotted, httping.Parsent):  # type: ignore[misc]  # hio has no types
     """Parse responses out of a buffer, one step at each `parse()`.
 
     Attributes beyond hio's:
@@ -145,6 +150,8 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
 
     #: False in a subclass that overrides a generator: then `parse` goes through it.
     _direct = True
+    #: Sets the attributes; each subclass has its own.
+    publisher: ClassVar[Publisher]
 
     def __init_subclass__(cls, **kwa: Any) -> None:
         """See whether a subclass wants its own generators to be driven."""
@@ -153,6 +160,7 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
             getattr(cls, name) is getattr(Respondent, name)
             for name in ("parseMessage", "parseHead", "parseBody", "checkPersisted")
         )
+        cls.publisher = _publisher_of(cls)
 
     def __init__(
         self,
@@ -178,29 +186,29 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
         Raises:
             TypeError: another argument is given.
         """
-        # all at once: what a Parsent begins with, and ours
-        own = _BLANK.copy()
-        for name in _OWN:
-            own[name] = own[name].copy()
-        own["engine"] = ResponseParser(limits=limits, mapping=Hict)
-        own["redirects"] = redirects if redirects is not None else []
-        own["redirectable"] = bool(redirectable)
-        own["events"] = events if events is not None else deque()
-        own["retry"] = retry if retry is not None else self.Retry
-        own["leid"] = leid
+        self.publisher.fill(self)
+        self.engine = ResponseParser(limits=limits, mapping=Hict)
+        self.redirects = redirects if redirects is not None else []
+        self.redirectable = bool(redirectable)
+        self.events = events if events is not None else deque()
+        self.retry = retry if retry is not None else self.Retry
+        self.leid = leid
         msg = kwa.pop("msg", None)
         if msg is not None:
-            own["msg"] = msg
-        own["dictable"] = bool(kwa.pop("dictable", None))
+            self.msg = msg
+        self.dictable = bool(kwa.pop("dictable", None))
         method = kwa.pop("method", "GET")
-        own["method"] = method.upper() if method else "GET"
+        self.method = method.upper() if method else "GET"
         if kwa:
             raise TypeError(f"Respondent takes no argument {next(iter(kwa))!r}")
-        if self.__dict__:  # a subclass has begun before
-            own = {**self.__dict__, **own}
-        self.__dict__ = own
         if type(self).makeParser is not Respondent.makeParser:
             self.makeParser()
+
+    @property
+    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
+        """All attributes and their values, a copy: most are no items of a dict (hio: D99)."""
+        held = {name: getattr(self, name) for name in _BLANK if hasattr(self, name)}
+        return {**held, **_others_of(self)}
 
     @property
     def parser(self) -> Generator[bool | None, None, None] | None:
@@ -244,17 +252,6 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
             if self.msg is not before:
                 self.makeParser()
 
-    def expect(self, method: str) -> None:
-        """Do what `reinit(method=method)` and the first step of `parse` do.
-
-        Args:
-            method: of the request, in upper case.
-        """
-        self.method = method
-        self.data = self.status = self.code = self.reason = self.evented = None
-        self._begin()
-        self.engine.start(method)
-
     def close(self) -> None:
         """Say that the peer will send no more; counts before the first `parse` too (hio: D20)."""
         super().close()
@@ -282,12 +279,8 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
     def checkPersisted(self) -> None:
         """Set `persisted`: may the connection stay open after this response (RFC 9112 9.3)."""
         headers = self.headers
-        values = headers.getall(_CONNECTION, _NONE)
         version = self.version
-        if version == _HTTP_11 and (not values or values == _ALIVE):  # most are like this
-            self.persisted = self.chunked or self.length is not None
-            return
-        options = _NO_OPTIONS.union(*map(_options_of, values))
+        options = _NO_OPTIONS.union(*map(_options_of, headers.getall(_CONNECTION, ())))
         if version == _HTTP_11:
             self.persisted = "close" not in options and (self.chunked or self.length is not None)
         elif version == (1, 0):
@@ -308,7 +301,7 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
             well or with `errored` and `error` set.
         """
         self._own = None
-        self._begin()
+        self.publisher.begin(self)
         while not (self.started or self.closed):
             if self.msg:
                 self.started = True
@@ -380,7 +373,7 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
             if engine.done:
                 break
             yield None
-        self._publish_body(engine.snapshot())
+        self.publisher.finish(self, engine.snapshot())
         yield True
 
     # the same in one go
@@ -397,39 +390,13 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
             if not self._direct or parser is not self._own:
                 super().parse()
                 return
-        msg = self.msg
-        engine = self.engine
-        if not self._begun:
-            self._begin()
-            engine.start(self.method)
-        closed = bool(self.closed)
-        if msg:
-            self.started = True
-        elif not (closed or engine.done or (self.evented and self.body)):
-            return  # without `msg`: all or some was received in place
         try:
-            try:
-                engine.take(msg, closed)
-            except ParseError:
-                if engine.headed and not self.headed:
-                    self._publish(engine.snapshot())
-                if self.evented:  # events before the fault count, and so does a fault of theirs
-                    self._parse_events()
-                raise
-            snapshot = engine.snapshot()
-            self.body = snapshot[9]
-            if snapshot[0] and not self.headed:
-                self._publish(snapshot)
-            if self.evented:
-                self._parse_events()
-            if not snapshot[1]:
-                return
-            self._publish_body(snapshot)
+            self.publisher.advance(self)
         except ParseError as error:
             self._fail(error)
-        self.ended = True
-        self.started = False
-        self._parser = self._own = None
+            self.ended = True
+            self.started = False
+            self._parser = self._own = None
 
     def dictify(self) -> None:
         """Decode the body as JSON into `data` where its type or `dictable` asks for it.
@@ -444,15 +411,6 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
                 self.data = None
 
     # steps
-
-    def _begin(self) -> None:
-        """Forget the last message; not `closed`, which may have come first (hio: D20)."""
-        self._begun = True
-        self._given = self.headed = self.bodied = self.ended = self.started = False
-        self.errored = self.reusable = False
-        self.error = self.fault = self.version = self.headers = self.parms = None
-        self.trails = self.jsoned = self.eventSource = None
-        self.encoding = _ENCODING
 
     def _consume(self, step: Callable[[bytearray, bool], int]) -> None:
         """Let the engine take octets from the front of `msg`, and delete them once."""
@@ -469,37 +427,26 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
         Args:
             snapshot: the engine's, with the head complete.
         """
-        _, _, _, self.version, status, self.reason, headers, framing, length = snapshot[:9]
-        self._given = True
-        self.headed = True
-        self.status = self.code = status
-        self.headers = headers
-        if framing == "chunked":
-            self.chunked = True
-            self.length = None
-            self.parms = self.engine.extensions
-        else:
-            self.chunked = False
-            self.length = length
-        content_type = headers.get(_CONTENT_TYPE)
-        if content_type:
-            self.jsoned, self.evented, self.encoding = _media_of(content_type)
-            if self.evented:
-                engine = self.engine
-                self.body = engine.body
-                self.eventSource = EventSource(
-                    raw=self.body,
-                    events=self.events,
-                    dictable=self.dictable,
-                    limits=engine.limits,
-                )
-                if self.resumed:
-                    self.eventSource.leid = self.leid
+        self.publisher.head(self, snapshot)
         self.checkPersisted()
-        if status in REDIRECTS:
-            self.redirectant = True
-        elif self.redirectant:
-            self.redirectant = False
+
+    def _salvage(self) -> None:
+        """Take what came before a fault: the head; events, and a fault of theirs, count first."""
+        engine = self.engine
+        if engine.headed and not self.headed:
+            self._publish(engine.snapshot())
+        if self.evented:
+            self._parse_events()
+
+    def _begin_events(self) -> None:
+        """Set up for an event stream."""
+        engine = self.engine
+        self.body = engine.body
+        source = self.eventSource = EventSource(
+            raw=self.body, events=self.events, dictable=self.dictable, limits=engine.limits
+        )
+        if self.resumed:
+            source.leid = self.leid
 
     def _parse_events(self) -> None:
         """Let the event source take whole lines out of the body."""
@@ -516,24 +463,6 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
             if source.leid is not None:
                 self.leid = source.leid
 
-    def _publish_body(self, snapshot: tuple[Any, ...]) -> None:
-        """Give what is known at the end of the body its hio names.
-
-        Args:
-            snapshot: the engine's, with the message complete.
-        """
-        self.length = len(self.body) if self.evented else snapshot[8]
-        self.trails = snapshot[10]
-        self.bodied = True
-        self._given = False
-        self.reusable = (
-            bool(self.persisted)
-            and not self.closed
-            and not snapshot[11]  # conflicting framing fields
-            and snapshot[7] != "close"
-            and snapshot[4] != 101
-        )
-
     def _fail(self, error: ParseError) -> None:
         """Record an error; what came before it stays readable."""
         engine = self.engine
@@ -548,3 +477,11 @@ class Respondent(httping.Parsent):  # type: ignore[misc]  # hio has no types
         self.error = Reason.of(error)
         self.fault = error
         self.reusable = False
+
+
+def _publisher_of(kind: type[Respondent]) -> Publisher:
+    """Make what sets the attributes of a class's instances."""
+    return Publisher(kind, _BLANK, _media_of, REDIRECTS)
+
+
+Respondent.publisher = _publisher_of(Respondent)

@@ -111,7 +111,7 @@ class Sender(Linker):
         exchange.link = connector.cs
         exchange.phase = 1
         connector.send_direct(octets)
-        respondent.expect(method)
+        respondent.publisher.expect(respondent, method)
         return True
 
     def _look_over(self) -> None:
