@@ -12,7 +12,7 @@
 VENV := .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.made
-QUICK := clienting differences engine errors grammar package parser redirecting responding
+QUICK := clienting differences engine errors grammar package parser publishing redirecting responding
 
 # the first Python that is new enough and can make virtual environments
 PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3.10 python3 python; do \
