@@ -96,7 +96,7 @@ def test_what_is_no_respondent_is_refused(engine: ModuleType) -> None:
         (publisher.response, (None,)),
     ]
     for call, rest in calls:
-        with pytest.raises(TypeError, match="^respondent must be a Respondent, not Hict$"):
+        with pytest.raises(TypeError, match=r"^respondent must be a Respondent, not Hict$"):
             call(Hict(), *rest)
     with pytest.raises(KeyError, match="encoding"):
         engine.Publisher(Respondent, {}, responding._media_of, ())

@@ -286,13 +286,13 @@ class Publisher:
     `_parse_events`, and `_salvage`, which takes what came before a fault.
     """
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         kind: type[Any],
         blank: Mapping[str, Any],
         media_of: Callable[[str], tuple[bool, bool, str]],
         redirects: Collection[int],
-    ) -> None:
+    ) -> Publisher:
         """Set up for the respondents of a class; the C engine reaches those in slots directly.
 
         Args:
@@ -340,7 +340,12 @@ class Publisher:
             snapshot: of the parser, with the message complete.
         """
     def response(self, respondent: Any, request: Any) -> dict[str, Any]:
-        """Give a response as a client puts it out, its request with it."""
+        """Give a response as a client puts it out.
+
+        Args:
+            respondent: it, its message complete.
+            request: what the response tells of its request.
+        """
 
 def receive(fd: int, buffer: bytearray, size: int, ahead: int = 0) -> int:
     """Append what a nonblocking socket has received, `size` octets at most.
