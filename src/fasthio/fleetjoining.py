@@ -131,6 +131,8 @@ def local(workers: int, *, timeout: float = 30.0) -> Iterator[Any]:
                 threads_per_worker=1,
                 processes=True,
                 dashboard_address=None,
+                # its HTTP server there is all the same: on a port that is free, not 8787
+                scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
                 host="127.0.0.1",
                 silence_logs=logging.ERROR,
             )
