@@ -33,7 +33,7 @@ asan: $(STAMP)-dev
 	$(RUN) -m pytest -q -p no:cacheprovider --timeout 600 -k 'not [py' \
 	$(NOT_SANITIZED:%=--ignore tests/%.py) tests
 
-TRACED_TESTS := $(patsubst %,tests/test_%.py,parser responding syntax eventing jsoning connecting)
+TRACED_TESTS := $(patsubst %,tests/test_%.py,parser publishing responding syntax eventing jsoning connecting)
 # no test with threads that share a parser is traced: see CONTRIBUTING.md
 # what takes long and walks no line that the others do not
 NOT_COVERED := test_bench test_differences test_docs test_fuzz_client test_oracles test_parser_law \

@@ -120,28 +120,30 @@ cdef Py_ssize_t _receive_large(
     return count
 
 
-def receive(int fd, bytearray buffer not None, Py_ssize_t size, Py_ssize_t ahead=0):  # untraced
+def receive(int fd, buffer, Py_ssize_t size, Py_ssize_t ahead=0):  # untraced
     cdef char stack[_NET_STACK]
     cdef Py_ssize_t before, count, more
     cdef Py_ssize_t first = size if size < _NET_STACK else _NET_STACK
     cdef char *where
     cdef Py_buffer held
+    if not isinstance(buffer, bytearray):
+        raise TypeError(f"buffer must be a bytearray, not {type(buffer).__name__}")
     if first <= 0:
         raise ValueError(f"size must be positive: {size}")
     if FASTHIO_INSIDE and ahead >= _NET_STEP and size > _NET_STACK:
-        return _receive_large(fd, buffer, size, ahead)
+        return _receive_large(fd, <bytearray>buffer, size, ahead)
     # a nonblocking socket gives so few octets sooner than the GIL would be back
     count = fasthio_recv(fd, stack, first, FASTHIO_NOW)
     if count <= 0:
         return count
-    before = _net_size(buffer)
+    before = _net_size(<bytearray>buffer)
     if count < first or size == first:
-        fasthio_resize(buffer, before + count)
-        _net_copy(_net_octets(buffer) + before, stack, count)
+        fasthio_resize(<bytearray>buffer, before + count)
+        _net_copy(_net_octets(<bytearray>buffer) + before, stack, count)
         return count
     # the stack was filled, so there may be more: the rest straight into place
-    fasthio_resize(buffer, before + size)
-    where = _net_octets(buffer) + before
+    fasthio_resize(<bytearray>buffer, before + size)
+    where = _net_octets(<bytearray>buffer) + before
     _net_copy(where, stack, count)
     # held, nobody can resize the buffer while the kernel writes into it
     PyObject_GetBuffer(buffer, &held, PyBUF_SIMPLE)
@@ -150,11 +152,11 @@ def receive(int fd, bytearray buffer not None, Py_ssize_t size, Py_ssize_t ahead
     PyBuffer_Release(&held)
     if more > 0:
         count += more
-    fasthio_resize(buffer, before + count)
+    fasthio_resize(<bytearray>buffer, before + count)
     return count
 
 
-def send(int fd, buffer not None):  # untraced
+def send(int fd, buffer):  # untraced
     cdef Py_buffer view
     cdef Py_ssize_t count
     PyObject_GetBuffer(buffer, &view, PyBUF_SIMPLE)

@@ -78,6 +78,30 @@ def test_receive_nothing(
     assert engine.receive(ours.fileno(), buffer, 10) == 3
 
 
+def test_receive_into_a_bytearray_alone(
+    engine: ModuleType, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    """Anything else is refused before an octet is taken; a subclass is as good."""
+
+    class Own(bytearray):
+        pass
+
+    ours, theirs = pair
+    theirs.send(b"abc")
+    for wrong in ([], None, b"", memoryview(bytearray(3))):
+        told = f"^buffer must be a bytearray, not {type(wrong).__name__}$"
+        with pytest.raises(TypeError, match=told):
+            engine.receive(ours.fileno(), wrong, 10)
+    buffer = Own(b"x")
+    assert engine.receive(ours.fileno(), buffer, 10) == 3
+    assert buffer == b"xabc"
+    assert engine.send(ours.fileno(), buffer) == 4
+    for wrong in ([], None):
+        told = f"^a bytes-like object is required, not '{type(wrong).__name__}'$"
+        with pytest.raises(TypeError, match=told):
+            engine.send(ours.fileno(), wrong)
+
+
 def test_receive_into_what_is_held(
     engine: ModuleType, pair: tuple[socket.socket, socket.socket]
 ) -> None:

@@ -6,6 +6,7 @@ import gc
 import sys
 from types import ModuleType
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from hio.help import Hict
@@ -98,6 +99,15 @@ def test_what_is_no_respondent_is_refused(engine: ModuleType) -> None:
     for call, rest in calls:
         with pytest.raises(TypeError, match=r"^respondent must be a Respondent, not Hict$"):
             call(Hict(), *rest)
+    for call, rest in calls:
+        with pytest.raises(TypeError, match=r"^respondent must be a Respondent, not Mock$"):
+            call(Mock(spec=Respondent), *rest)
+    for wrong in ((), snapshot[:-1], [*snapshot], None):
+        for call in (publisher.head, publisher.finish):
+            with pytest.raises(TypeError, match=r"^a snapshot is a tuple of 12, not "):
+                call(Respondent(), wrong)
+    with pytest.raises(TypeError, match=r"^kind must be a class, not Respondent$"):
+        engine.Publisher(Respondent(), {}, responding._media_of, ())
     with pytest.raises(KeyError, match="encoding"):
         engine.Publisher(Respondent, {}, responding._media_of, ())
 

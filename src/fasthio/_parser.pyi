@@ -302,6 +302,7 @@ class Publisher:
             redirects: statuses that make a response a redirect.
         Raises:
             KeyError: `blank` has no `encoding`, the one of a body without a charset.
+            TypeError: `kind` is no class.
         """
     def fill(self, respondent: Any) -> None:
         """Set all attributes to what they begin with.
@@ -331,6 +332,8 @@ class Publisher:
         Args:
             respondent: it.
             snapshot: of the parser, with the head complete.
+        Raises:
+            TypeError: it is no snapshot; so in `finish`.
         """
     def finish(self, respondent: Any, snapshot: tuple[Any, ...]) -> None:
         """Set what is known at the end of a body.
@@ -359,6 +362,7 @@ def receive(fd: int, buffer: bytearray, size: int, ahead: int = 0) -> int:
     Returns:
         Octets appended, 0 once the peer has closed its side, or minus the errno.
     Raises:
+        TypeError: `buffer` is no bytearray; nothing was received then.
         ValueError: `size` is not positive: 0 octets would look like the end.
     """
 

@@ -27,8 +27,11 @@ def receive(fd: int, buffer: bytearray, size: int, ahead: int = 0) -> int:
     Returns:
         Octets appended, 0 once the peer has closed its side, or minus the errno.
     Raises:
+        TypeError: `buffer` is no bytearray; nothing was received then.
         ValueError: `size` is not positive: 0 octets would look like the end.
     """
+    if not isinstance(buffer, bytearray):
+        raise TypeError(f"buffer must be a bytearray, not {type(buffer).__name__}")
     if size <= 0:
         raise ValueError(f"size must be positive: {size}")
     try:

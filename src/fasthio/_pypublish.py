@@ -20,6 +20,8 @@ _HTTP_11: Final = (1, 1)
 #: Connection in most responses: no field, or one.
 _NONE: Final[list[str]] = []
 _ALIVE: Final = ["keep-alive"]
+#: Items of a snapshot.
+_TOLD: Final = 12
 
 
 class Publisher:
@@ -34,6 +36,8 @@ class Publisher:
         media_of: Callable[[str], tuple[bool, bool, str]],
         redirects: Collection[int],
     ) -> None:
+        if not isinstance(kind, type):
+            raise TypeError(f"kind must be a class, not {type(kind).__name__}")
         self._kind = kind
         self._blank = [(name, value, hasattr(value, "copy")) for name, value in blank.items()]
         self._encoding = blank["encoding"]
@@ -41,10 +45,16 @@ class Publisher:
         self._redirects = redirects
 
     def _check(self, respondent: Any) -> None:
-        if not isinstance(respondent, self._kind):
+        # not isinstance: what only says that it is one, as a mock does, has no such slots
+        if self._kind not in type(respondent).__mro__:
             raise TypeError(
                 f"respondent must be a {self._kind.__name__}, not {type(respondent).__name__}"
             )
+
+    def _told(self, snapshot: Any) -> tuple[Any, ...]:
+        if type(snapshot) is not tuple or len(snapshot) != _TOLD:
+            raise TypeError(f"a snapshot is a tuple of {_TOLD}, not {snapshot!r}")
+        return snapshot
 
     def fill(self, respondent: Any) -> None:
         self._check(respondent)
@@ -86,7 +96,7 @@ class Publisher:
         except ParseError:
             respondent._salvage()
             raise
-        snapshot = engine.snapshot()
+        snapshot = self._told(engine.snapshot())
         respondent.body = snapshot[9]
         if snapshot[0] and not respondent.headed:
             self.head(respondent, snapshot)
@@ -110,6 +120,7 @@ class Publisher:
 
     def head(self, respondent: Any, snapshot: tuple[Any, ...]) -> None:
         self._check(respondent)
+        snapshot = self._told(snapshot)
         headers = snapshot[6]
         status = snapshot[4]
         respondent._given = respondent.headed = True
@@ -138,6 +149,7 @@ class Publisher:
 
     def finish(self, respondent: Any, snapshot: tuple[Any, ...]) -> None:
         self._check(respondent)
+        snapshot = self._told(snapshot)
         respondent.length = len(respondent.body) if respondent.evented else snapshot[8]
         respondent.trails = snapshot[10]
         respondent.bodied = True
