@@ -6,11 +6,15 @@
 cdef extern from *:
     """
     #include "structmember.h"
-    /* Give the slot of all instances of a class that a descriptor stands for, or NULL. */
+    /* Give the slot of all instances of a class that a descriptor stands for; NULL where it
+       stands for none, or a class has its own __setattr__ or __getattribute__. */
     static PyMemberDef *fasthio_slot(PyObject *descriptor, PyObject *kind) {
+        PyTypeObject *type = (PyTypeObject *)kind;
         PyMemberDef *slot;
         if (Py_TYPE(descriptor) != &PyMemberDescr_Type
-                || !PyType_IsSubtype((PyTypeObject *)kind, PyDescr_TYPE(descriptor)))
+                || !PyType_IsSubtype(type, PyDescr_TYPE(descriptor))
+                || type->tp_setattro != PyObject_GenericSetAttr
+                || type->tp_getattro != PyObject_GenericGetAttr)
             return NULL;
         slot = ((PyMemberDescrObject *)descriptor)->d_member;
         return slot->type == T_OBJECT_EX && !(slot->flags & READONLY) ? slot : NULL;

@@ -151,6 +151,23 @@ def test_a_property_of_a_subclass_is_used() -> None:
     assert seen == told(plain)
 
 
+def test_a_subclass_may_look_at_what_is_set() -> None:
+    class Own(Respondent):
+        def __setattr__(self, name: str, value: Any) -> None:
+            seen.append(name)
+            super().__setattr__(name, value)
+
+    seen: list[str] = []
+    respondent = Own(msg=bytearray(JSON))
+    assert sorted(set(seen)) == sorted(vars(respondent))
+    seen.clear()
+    respondent.parse()
+    assert {"status", "headers", "body", "persisted", "ended", "_parser"} <= set(seen)
+    seen.clear()
+    respondent.publisher.expect(respondent, "GET")
+    assert {"method", "data", "headers", "encoding"} <= set(seen)
+
+
 def test_a_response_is_given_as_it_stands() -> None:
     respondent = Respondent(msg=bytearray(JSON))
     respondent.parse()
