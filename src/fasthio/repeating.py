@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from hio import help
 
-if TYPE_CHECKING:
-    from .requesting import Requester
-
-__all__ = ["UNBUILT", "Built", "Queried", "Whole"]
+__all__ = ["UNBUILT", "Built", "Queried", "Repeater", "Whole"]
 
 Hict: Final[Any] = help.Hict
 #: Types of qargs, headers and body of a `Whole`.
@@ -81,7 +78,7 @@ class Whole:
         "types",
     )
 
-    def __init__(self, requester: Requester, built: Built, path: str) -> None:
+    def __init__(self, requester: Repeater, built: Built, path: str) -> None:
         """Keep a request.
 
         Args:
@@ -157,3 +154,117 @@ class Whole:
         request["qargs"] = {}
         request["headers"] = self.fields.copy()
         return request
+
+
+class Repeater:
+    """Find again the request that was made last; the part of `Requester` that does so."""
+
+    hostname: str
+    port: Any
+    scheme: str
+    portOptional: Any
+    HttpVersionString: Any
+    method: Any
+    path: Any
+    qargs: Any
+    fragment: Any
+    headers: Any
+    body: Any
+    data: Any
+    fargs: Any
+    target: str | None
+    head: bytes
+    msg: bytes
+    _lined: bytes
+    _lines: list[bytes] | None
+    _whole: Whole | None
+
+    def _find(
+        self,
+        method: Any,
+        path: Any,
+        qargs: Any,
+        fragment: Any,
+        headers: Any,
+        body: Any,
+        data: Any,
+        fargs: Any,
+    ) -> Whole | None:
+        """Find the request that these arguments make, where it is the one that was made last."""
+        whole = self._whole
+        if (
+            whole is not None
+            and data is None
+            and fargs is None
+            and self.port is whole.port  # 80 == 80.0, which is no port
+            # types first: nothing of another type is ever compared; fields in order, their
+            # names without regard to case
+            and whole.key
+            == (
+                type(qargs), type(headers), type(body),
+                method, path, body, fragment, qargs,
+                (self.hostname, self.scheme, self.portOptional, self.HttpVersionString),
+                headers,
+            )
+            and (whole.types is None or whole.types_agree(headers))
+        ):  # fmt: skip
+            return whole
+        return None
+
+    def recall(self, method: str | None, path: str | None) -> Whole | None:
+        """Find the request that was made last, where the attributes and these make it again.
+
+        Args:
+            method: method, None for that of the attributes.
+            path: path, None for that of the attributes.
+        """
+        whole = self._whole
+        if (
+            whole is None
+            or whole.body
+            or self.qargs
+            or self.fragment != ""
+            or (self.path if path is None else path) != whole.path
+            or (self.method if method is None else method) != whole.method
+            or type(self.headers) is not Hict
+            or self.headers != whole.fields
+            or self.port is not whole.port
+            or whole.place
+            != (self.hostname, self.scheme, self.portOptional, self.HttpVersionString)
+            or not (whole.types is None or whole.types_agree(self.headers))
+        ):
+            return None
+        return whole
+
+    def repeat(self, request: dict[str, Any]) -> Whole | None:
+        """Take over a request that is the one made last, as `rebuild` does.
+
+        Args:
+            request: arguments of `rebuild` by name.
+        Returns:
+            The request; None where it is another, or more is to travel with it.
+        """
+        whole = self._whole
+        if (
+            whole is None
+            or self.port is not whole.port
+            or whole.place
+            != (self.hostname, self.scheme, self.portOptional, self.HttpVersionString)
+            or not whole.makes(request)
+        ):
+            return None
+        self._retake(whole, request["qargs"], request["headers"])
+        return whole
+
+    def _retake(self, whole: Whole, qargs: Any, headers: Any) -> None:
+        """Set the attributes as the building of a request that is kept would."""
+        self.method = whole.method
+        self.path = whole.path
+        self.qargs = qargs
+        self.fragment = ""
+        self.headers = headers.copy()
+        self.body = whole.body
+        self.data = self.fargs = self.target = None
+        self.head = self._lined = whole.head
+        self._lines = None
+        self.msg = whole.msg
