@@ -516,6 +516,8 @@ def test_what_comes_is_logged(way: str) -> None:
     with Server([b"hello", CLOSE]) as server:
         connector, loop = connected(server, wl=wl)
         with loop:
+            if way == "receive_into" and not socketing._DIRECT:
+                pytest.skip("all goes through rx there")
             got = bytearray()
             for _ in range(40):
                 if way == "serviceReceives":
