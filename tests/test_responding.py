@@ -654,6 +654,21 @@ def test_generator_is_one_until_the_message_ends() -> None:
     assert (respondent.ended, respondent.parser, respondent.body) == (True, None, b"oh")
 
 
+def test_a_head_is_told_of_a_body_that_is_too_large() -> None:
+    """By `parse` and by hand: the fault is met when the head is complete."""
+    octets = HEAD + b"Content-Length: 9\r\nX-Y: z\r\n\r\n123456789"
+    one, other = (Respondent(msg=bytearray(octets), limits=Limits(body=5)) for _ in range(2))
+    one.parse()
+    assert other.parser is not None
+    assert next(other.parser) is True
+    for respondent in (one, other):
+        assert (respondent.headed, respondent.bodied, respondent.ended) == (True, False, True)
+        assert isinstance(respondent.fault, LimitError)
+        assert respondent.headers["x-y"] == "z"
+        assert respondent.length == 9
+        assert respondent.msg == b"123456789"
+
+
 def test_nothing_is_shared_between_respondents() -> None:
     one, other = Respondent(), Respondent()
     assert vars(one).keys() >= vars(httping.Parsent()).keys() - {"parser"}
