@@ -30,8 +30,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 #: The parts that meet hio, Python and the operating system; the rest differs less with these.
 CORE = (
-    "clienting connecting engine errors grammar installing package parser polling redirecting "
-    "requesting responding response_differences running streaming syntax tlsing waiting"
+    "clienting connecting engine errors grammar installing package parser polling publishing "
+    "redirecting repeating requesting responding response_differences running streaming syntax "
+    "tlsing waiting"
 )
 #: Asked of the Python that has the wheel.
 FACTS = """
