@@ -155,7 +155,9 @@ def test_metrics(root: str) -> None:
 
     class Asks(Notes):
         def refresh(self) -> None:
-            if not shown and len(self.results) >= 4:
+            # one that was skipped, on a machine that has no time, has no latency
+            made = [result.label for result in self.results if result.latency is not None]
+            if not shown and len(made) >= 4 and len(set(made)) == 2:
                 url = f"http://127.0.0.1:{metrics.port}/metrics"
                 with urllib.request.urlopen(url, timeout=30) as response:
                     shown.append(response.read().decode())
