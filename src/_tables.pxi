@@ -407,9 +407,18 @@ cdef inline bint same_name(Line *one, octets_t head, Line *other) noexcept nogil
 
 cdef object copier_of(object mapping):
     """Give the `copy` of a multidict type where it copies to the same type, else None."""
-    if isinstance(mapping, type) and issubclass(mapping, CIMultiDict):
-        if mapping.copy is CIMultiDict.copy and type(mapping().copy()) is mapping:
-            return CIMultiDict.copy
+    if not isinstance(mapping, type) or not issubclass(mapping, CIMultiDict):
+        return None
+    if mapping.copy is not CIMultiDict.copy:
+        return None
+    one = mapping()
+    if plain_init(mapping):
+        return CIMultiDict.copy if type(one.copy()) is mapping else None
+    # multidict in Python copies by way of `__init__`, which may make something else
+    one.add("name", "value")
+    other = one.copy()
+    if type(other) is mapping and list(other.items()) == list(one.items()):
+        return CIMultiDict.copy
     return None
 
 

@@ -74,8 +74,16 @@ def _copier_of(mapping: Any) -> Any:
     """Give the `copy` of a multidict type where it copies to the same type, else None."""
     if mapping not in _copies:
         copy = None
-        if isinstance(mapping, type) and issubclass(mapping, CIMultiDict):
-            if mapping.copy is CIMultiDict.copy and type(mapping().copy()) is mapping:
+        if (
+            isinstance(mapping, type)
+            and issubclass(mapping, CIMultiDict)
+            and mapping.copy is CIMultiDict.copy
+        ):
+            one = mapping()
+            one.add("name", "value")
+            other = one.copy()
+            # multidict in Python copies by way of `__init__`, which may make something else
+            if type(other) is mapping and list(other.items()) == list(one.items()):
                 copy = CIMultiDict.copy
         if len(_copies) > 64:
             return copy
