@@ -1,7 +1,7 @@
 # What a parser found, put into the slots of a respondent; see fasthio/_pypublish.py.
 #
-# Included by _parser.pyx. A response takes some sixty of them, which cost a tenth here of
-# what they cost in Python (measured). Nothing of a Publisher changes after it is made.
+# Included by _parser.pyx. A response is some sixty reads and writes of them, which cost a tenth
+# here of what they cost in Python (measured). Nothing of a Publisher changes after it is made.
 
 cdef extern from *:
     """

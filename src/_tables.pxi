@@ -405,21 +405,26 @@ cdef inline bint same_name(Line *one, octets_t head, Line *other) noexcept nogil
     return True
 
 
+cdef dict _copies = {}  # what copier_of found; bounded  # untraced
+
+
 cdef object copier_of(object mapping):
-    """Give the `copy` of a multidict type where it copies to the same type, else None."""
+    """Give the `copy` of a multidict type where what it makes is equal and of that type."""
     if not isinstance(mapping, type) or not issubclass(mapping, CIMultiDict):
         return None
-    if mapping.copy is not CIMultiDict.copy:
-        return None
-    one = mapping()
-    if plain_init(mapping):
-        return CIMultiDict.copy if type(one.copy()) is mapping else None
-    # multidict in Python copies by way of `__init__`, which may make something else
-    one.add("name", "value")
-    other = one.copy()
-    if type(other) is mapping and list(other.items()) == list(one.items()):
-        return CIMultiDict.copy
-    return None
+    if mapping in _copies:
+        return _copies[mapping]
+    copy = None
+    if mapping.copy is CIMultiDict.copy:
+        one = mapping()
+        one.add("name", "value")
+        other = one.copy()
+        # multidict in Python copies by way of `__init__`, which may make something else
+        if type(other) is mapping and list(other.items()) == list(one.items()):
+            copy = CIMultiDict.copy
+    if len(_copies) <= 64:
+        _copies[mapping] = copy
+    return copy
 
 
 cdef bint plain_init(object mapping):

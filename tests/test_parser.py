@@ -840,11 +840,13 @@ def test_mapping_that_takes_its_pairs_apart(engine: ModuleType, turns: int) -> N
         assert parser.parse(bytearray(message)) == len(message)
         assert parser.body == b"abc"
         filler.append([str(number) * 9 for number in range(100)])  # takes what was freed
-    # made from pairs, or field by field where copies of it are made by its __init__
     name = f"X-Name-{(turns - 1) // 20}"
-    fields = {key.removesuffix("-own"): value for key, value in parser.headers.items()}
-    assert fields.keys() == {name, "Content-Length"}
-    assert fields[name].lower().startswith("a value with ")
+    if type(CIMultiDict.copy).__name__ == "function":  # multidict in Python: by __init__, popped
+        assert [key for key, _ in parser.headers.items()] == [name, "Content-Length"]
+        assert parser.headers[name].startswith("a value with ")
+    else:
+        assert [key for key, _ in parser.headers.items()][:1] == ["Content-Length-own"]
+        assert parser.headers[f"{name}-own"].startswith("A VALUE WITH ")
 
 
 def test_init_within_a_call(engine: ModuleType) -> None:

@@ -47,6 +47,7 @@ _PLACES: Final = range(-1, _QUICK_HEAD)
 
 #: Objects of field names made before, in every spelling met; bounded.
 _names: dict[str, str] = {}
+#: What `_copier_of` found; bounded.
 _copies: dict[Any, Any] = {}
 
 
@@ -71,24 +72,22 @@ def _field_of(line: str) -> tuple[str, str] | None:
 
 
 def _copier_of(mapping: Any) -> Any:
-    """Give the `copy` of a multidict type where it copies to the same type, else None."""
-    if mapping not in _copies:
-        copy = None
-        if (
-            isinstance(mapping, type)
-            and issubclass(mapping, CIMultiDict)
-            and mapping.copy is CIMultiDict.copy
-        ):
-            one = mapping()
-            one.add("name", "value")
-            other = one.copy()
-            # multidict in Python copies by way of `__init__`, which may make something else
-            if type(other) is mapping and list(other.items()) == list(one.items()):
-                copy = CIMultiDict.copy
-        if len(_copies) > 64:
-            return copy
+    """Give the `copy` of a multidict type where what it makes is equal and of that type."""
+    if not isinstance(mapping, type) or not issubclass(mapping, CIMultiDict):
+        return None
+    if mapping in _copies:
+        return _copies[mapping]
+    copy = None
+    if mapping.copy is CIMultiDict.copy:
+        one = mapping()
+        one.add("name", "value")
+        other = one.copy()
+        # multidict in Python copies by way of `__init__`, which may make something else
+        if type(other) is mapping and list(other.items()) == list(one.items()):
+            copy = CIMultiDict.copy
+    if len(_copies) <= 64:
         _copies[mapping] = copy
-    return _copies[mapping]
+    return copy
 
 
 class HeadParser:

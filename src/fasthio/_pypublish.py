@@ -66,11 +66,14 @@ class Publisher:
         respondent.method = method
         respondent.data = respondent.status = respondent.code = respondent.reason = None
         respondent.evented = None
-        self.begin(respondent)
+        self._begin(respondent)
         respondent.engine.start(method)
 
     def begin(self, respondent: Any) -> None:
         self._check(respondent)
+        self._begin(respondent)
+
+    def _begin(self, respondent: Any) -> None:
         respondent._begun = True
         respondent._given = respondent.headed = respondent.bodied = respondent.ended = False
         respondent.started = respondent.errored = respondent.reusable = False
@@ -84,7 +87,7 @@ class Publisher:
         engine = respondent.engine
         msg = respondent.msg
         if not respondent._begun:
-            self.begin(respondent)
+            self._begin(respondent)
             engine.start(respondent.method)
         closed = bool(respondent.closed)
         if msg:
@@ -99,12 +102,12 @@ class Publisher:
         snapshot = self._told(engine.snapshot())
         respondent.body = snapshot[9]
         if snapshot[0] and not respondent.headed:
-            self.head(respondent, snapshot)
+            self._head(respondent, snapshot)
             self._persist(respondent, snapshot)
         if respondent.evented:
             respondent._parse_events()
         if snapshot[1]:
-            self.finish(respondent, snapshot)
+            self._finish(respondent, snapshot)
             respondent.ended = True
             respondent.started = False
             respondent._parser = respondent._own = None
@@ -120,7 +123,9 @@ class Publisher:
 
     def head(self, respondent: Any, snapshot: tuple[Any, ...]) -> None:
         self._check(respondent)
-        snapshot = self._told(snapshot)
+        self._head(respondent, self._told(snapshot))
+
+    def _head(self, respondent: Any, snapshot: tuple[Any, ...]) -> None:
         headers = snapshot[6]
         status = snapshot[4]
         respondent._given = respondent.headed = True
@@ -149,7 +154,9 @@ class Publisher:
 
     def finish(self, respondent: Any, snapshot: tuple[Any, ...]) -> None:
         self._check(respondent)
-        snapshot = self._told(snapshot)
+        self._finish(respondent, self._told(snapshot))
+
+    def _finish(self, respondent: Any, snapshot: tuple[Any, ...]) -> None:
         respondent.length = len(respondent.body) if respondent.evented else snapshot[8]
         respondent.trails = snapshot[10]
         respondent.bodied = True
