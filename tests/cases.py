@@ -187,9 +187,9 @@ SNAPSHOT = (
 def snapshot(parser: Any) -> tuple[Any, ...]:
     """Give all that a parser tells, to be compared."""
     headers, trailers = parser.headers, parser.trailers
-    assert parser.snapshot() == tuple(
-        getattr(parser, name) for name in SNAPSHOT
-    ), "at once and one by one"
+    assert parser.snapshot() == tuple(getattr(parser, name) for name in SNAPSHOT), (
+        "at once and one by one"
+    )
     return (
         parser.state,
         parser.method,

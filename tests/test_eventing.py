@@ -506,7 +506,6 @@ def test_interrupted_call_leaves_no_half_of_an_event(
     assert events == [{"id": None, "name": "", "data": "next"}]
 
 
-
 def test_default_limits(engine: ModuleType) -> None:
     """D77: lines of 1 MiB pass where hio stops at 64 KiB; one octet more does not."""
     line = b"data: " + b"x" * (LIMITS.event_line - 6)
