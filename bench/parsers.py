@@ -327,7 +327,8 @@ def _copy() -> Peer:
             body = bytearray()
             for piece in pieces:
                 body += piece
-        return 200, {}, body
+            result = 200, {}, body  # lives until the next is there, as it does with all peers
+        return result
 
     return run
 

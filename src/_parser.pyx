@@ -470,11 +470,15 @@ cdef class ResponseParser(HeadParser):
         one of a known length is made for it, but for no more than GROW_TIMES of what
         came; others double. Neither is made for more than a few MiB ahead.
         """
-        cdef Py_ssize_t want = held + more, most
+        cdef Py_ssize_t want = held + more, most, slack
         if want > self._capacity:
             most = want
             if self._state == FIXED and FASTHIO_INSIDE:
                 most = min(GROW_TIMES * want, want + GROW_STEP)
+                # a little more where that is all: to fall short would copy it near its end
+                slack = min(most, GROW_STEP) // 4
+                if self._left <= <uint64_t>(most - held + slack):
+                    most += slack
             elif held:
                 most = min(2 * held, want + GROW_STEP)
             if self._state == FIXED and self._left < <uint64_t>(most - held):

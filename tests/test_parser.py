@@ -593,6 +593,17 @@ def test_body_memory(engine: ModuleType) -> None:
         assert len(parser.body) == 32 << 20
 
 
+def test_body_memory_at_its_first_octets(engine: ModuleType) -> None:
+    """Of a known length no more is made than some times what came, however near its end is."""
+    for length in range(900_000, 1_500_000, 50_000):
+        parser = engine.ResponseParser()
+        feed(parser, HEAD + b"Content-Length: %d\r\n\r\n" % length + bytes(65_000))
+        assert parser.body.__sizeof__() <= min(length, 20 * 65_000) + 4096
+        feed(parser, bytes(length - 65_000))
+        assert parser.done
+        assert parser.body == bytes(length)
+
+
 def test_a_body_that_has_ended_holds_no_more(engine: ModuleType) -> None:
     """What a body was made longer ahead of its octets is given back at its end."""
     for head, end in (
