@@ -15,13 +15,15 @@ import sys
 import threading
 import time
 import venv
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 import pytest
 
 import fasthio
-from fasthio import connecting, grammar
+from fasthio import _pyparser, connecting, grammar
 from fasthio.targetfile import load_targets
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -386,6 +388,19 @@ def test_every_page_is_in_the_contents() -> None:
     for page in DOCS.glob("*.md"):
         if page.name != "index.md":
             assert f"\n{page.stem}\n" in contents, page.name
+
+
+def test_the_stub_can_be_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reference is made of it: it is imported there in the engine's place."""
+    extensions = ModuleType("typing_extensions")
+    extensions.Self, extensions.disjoint_base = object, lambda kind: kind  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "typing_extensions", extensions)
+    loader = SourceFileLoader("fasthio._stub", str(PACKAGE / "_parser.pyi"))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    stub = ModuleType("fasthio._stub")
+    stub.__package__ = "fasthio"
+    exec(loader.get_code(stub.__name__), vars(stub))  # type: ignore[arg-type]
+    assert stub.__all__ == _pyparser.__all__
 
 
 def test_public_names_are_in_the_reference() -> None:

@@ -7,7 +7,7 @@ cut into pieces.
 from collections.abc import Callable, Collection, Mapping, MutableSequence
 from typing import Any, Final, final
 
-from typing_extensions import disjoint_base
+from typing_extensions import Self, disjoint_base
 
 from .errors import ParseError
 from .grammar import Limits
@@ -292,7 +292,7 @@ class Publisher:
         blank: Mapping[str, Any],
         media_of: Callable[[str], tuple[bool, bool, str]],
         redirects: Collection[int],
-    ) -> Publisher:
+    ) -> Self:
         """Set up for the respondents of a class; the C engine reaches those in slots directly.
 
         Args:
