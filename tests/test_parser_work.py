@@ -44,8 +44,8 @@ class Watched(bytearray):
         return super().startswith(what, *place)
 
 
-COUNTED = {module.__file__ for name, module in list(sys.modules.items())
-           if name in ("fasthio._pyparser", "fasthio._pyhead", "fasthio.syntax")}  # fmt: skip
+MODULES = [f"fasthio.{name}" for name in ("_pylines", "_pyhead", "_pybody", "_pyparser", "syntax")]
+COUNTED = {sys.modules[name].__file__ for name in MODULES}
 
 
 def work(octets: bytes, step: int) -> int:

@@ -27,8 +27,8 @@ NAME: Final[str]
 """Name of the engine: "c" or "py"."""
 
 @disjoint_base
-class HeadParser:
-    """Parse the lines of heads and trailer sections; the base of ResponseParser."""
+class LineParser:
+    """Parse the lines of heads and trailer sections; a base of ResponseParser."""
 
     @property
     def limits(self) -> Limits:
@@ -66,7 +66,33 @@ class HeadParser:
         """What the message failed with, or None."""
 
 @disjoint_base
-class ResponseParser(HeadParser):
+class HeadParser(LineParser):
+    """Parse heads, those that come in one piece at once; a base of ResponseParser."""
+
+@disjoint_base
+class BodyParser(HeadParser):
+    """Choose the framing and parse bodies and trailers; a base of ResponseParser."""
+
+    @property
+    def headed(self) -> bool:
+        """True once the final head is complete."""
+    @property
+    def length(self) -> int | None:
+        """Content-Length where it frames the body; once done the octets of the body."""
+    @property
+    def trailers(self) -> Any:
+        """Trailer fields in a `mapping`, None if there were none; never merged into
+        `headers` (RFC 9112 7.1.2)."""
+    @property
+    def codings(self) -> tuple[str, ...]:
+        """Transfer codings left on the body, first applied first, in lower case (RFC 9112 6.1)."""
+    @property
+    def conflicted(self) -> bool:
+        """True where Transfer-Encoding and Content-Length both came: the connection must
+        not be used again (RFC 9112 6.3)."""
+
+@disjoint_base
+class ResponseParser(BodyParser):
     """Parse HTTP/1.1 responses from a buffer that fills as octets come (RFC 9112).
 
     One parser reads one response after the other: `start` before each. What it hands
@@ -162,17 +188,11 @@ class ResponseParser(HeadParser):
     def state(self) -> str:
         """State of the parser, one of `grammar.STATES`."""
     @property
-    def headed(self) -> bool:
-        """True once the final head is complete."""
-    @property
     def done(self) -> bool:
         """True once the message is complete."""
     @property
     def framing(self) -> str | None:
         """How the body ends, one of `grammar.FRAMINGS` (RFC 9112 6.3); None in the head."""
-    @property
-    def length(self) -> int | None:
-        """Content-Length where it frames the body; once done the octets of the body."""
     @property
     def body(self) -> bytearray:
         """Body so far, chunked coding removed. The owner of the response may take octets
@@ -180,17 +200,6 @@ class ResponseParser(HeadParser):
     @property
     def extensions(self) -> dict[str, str | None]:
         """Chunk extensions, the last of each name; None without a value (RFC 9112 7.1.1)."""
-    @property
-    def trailers(self) -> Any:
-        """Trailer fields in a `mapping`, None if there were none; never merged into
-        `headers` (RFC 9112 7.1.2)."""
-    @property
-    def codings(self) -> tuple[str, ...]:
-        """Transfer codings left on the body, first applied first, in lower case (RFC 9112 6.1)."""
-    @property
-    def conflicted(self) -> bool:
-        """True where Transfer-Encoding and Content-Length both came: the connection must
-        not be used again (RFC 9112 6.3)."""
     @property
     def wanted(self) -> int:
         """Octets that may be put straight at the end of `body`: of the fixed body or chunk

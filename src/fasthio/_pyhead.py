@@ -1,43 +1,23 @@
-"""Lines and heads of the Python engine; the base of ResponseParser (RFC 9112 2 to 5).
+"""Heads of the Python engine, at once where they can be (RFC 9112 2 to 5).
 
 The same as `src/_head.pxi`, function for function.
 """
 
 from __future__ import annotations
 
-import re
 from itertools import compress
 from operator import ne
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from multidict import CIMultiDict, istr
 
-from .errors import ParseError, parse_error
-from .grammar import LIMITS, STATES, TOKEN, Limits
-from .syntax import field_fault, length_of, status_line_fault
+from ._pylines import FIELD, FIELD_LINE, KINDS, LENGTH, START_LINE, LineParser
+from .grammar import Limits
 
 __all__ = ["HeadParser"]
 
-_START_LINE: Final = STATES.index("start-line")
-_FIELD_LINE: Final = STATES.index("field-line")
-_FAILED: Final = STATES.index("failed")
-
-_CR: Final = 0x0D
-_LF: Final = 0x0A
-_CRLF: Final = b"\r\n"
 _HEAD_END: Final = b"\r\n\r\n"
-_START: Final = b"HTTP/"
-#: The kinds of field the parser itself reads.
-_OTHER, _LENGTH, _CODING = range(3)
-_KINDS: Final = {"content-length": _LENGTH, "transfer-encoding": _CODING}
-_KIND_SIZES: Final = frozenset(map(len, _KINDS))
-_TOKEN_CLASS: Final = re.escape(bytes(sorted(TOKEN)).decode("ascii"))
-#: status line: version, status, reason (RFC 9112 4)
-_STATUS_LINE: Final = re.compile(
-    r"HTTP/(1\.[0-9]|0\.9) ([1-9][0-9][0-9])(?: ([\t\x20-\x7e\x80-\xff]*))?"
-)
-#: field-name ":" field-value with its OWS still on (RFC 9112 5)
-_FIELD: Final = re.compile(rf"([{_TOKEN_CLASS}]+):([\t\x20-\x7e\x80-\xff]*)")
+_KIND_SIZES: Final = frozenset(map(len, KINDS))
 #: A head longer than this goes line by line; so the line cache stays small.
 _QUICK_HEAD: Final = 8192
 #: What no line begins with: octets are U+0000 to U+00FF.
@@ -67,7 +47,7 @@ def _field_of(line: str) -> tuple[str, str] | None:
     # printable ASCII is field content and cheap to see; all else is left to the pattern
     if name in _names and value.isascii() and value.isprintable():
         return (_names[name], value.strip(" ")) if colon else None
-    match = _FIELD.fullmatch(line)
+    match = FIELD.fullmatch(line)
     return None if match is None else (_name_of(match[1]), match[2].strip(" \t"))
 
 
@@ -90,15 +70,12 @@ def _copier_of(mapping: Any) -> Any:
     return copy
 
 
-class HeadParser:
-    """Parse the lines of heads and trailer sections."""
+class HeadParser(LineParser):
+    """Parse heads; those that come in one piece at once."""
 
     def __init__(self, *, limits: Limits | None = None, mapping: type[Any] | None = None) -> None:
-        self.limits = LIMITS if limits is None else limits
-        self.mapping: type[Any] = CIMultiDict if mapping is None else mapping
+        super().__init__(limits=limits, mapping=mapping)
         self._copy = _copier_of(self.mapping)
-        self._asked = ""  # method as it was given, so that the same again costs nothing
-        self.method = ""
         self._quick_room = max(0, min(_QUICK_HEAD, self.limits.line, self.limits.head))
         # the template: the last head that came in one piece
         self._lines: list[str] = []
@@ -109,74 +86,9 @@ class HeadParser:
         self._status: tuple[Any, ...] = ()
         self._kept: Any = None  # its headers, kept to be copied; None before it came twice
 
-    def _start_head(self, method: str) -> None:
-        if method is not self._asked:
-            self._asked = method
-            self.method = method.upper()
-        self.version: tuple[int, int] | None = None
-        self.status: int | None = None
-        self.reason: str | None = None
-        self.headers: Any = None
-        self.interims = 0
-        self.consumed = 0
-        self.error: ParseError | None = None
-        self._state = _START_LINE
-        self._interim = False  # the present head is that of an interim response
-        self._complete = False  # the final head is, and nothing was made of it yet
-        self._scanned = 0  # octets of the present line that hold no LF
-        self._section = 0  # offset where the head or trailer section began
-        self._empties = 0
-        self._begin_section()
-
-    # lines
-
-    def _fail(self, code: str, offset: int, near: bytes | bytearray = b"") -> NoReturn:
-        """Record the error for good and raise it; `offset` counts from the message's start."""
-        error = parse_error(code, offset=offset, state=STATES[self._state], near=near)
-        self.error = error
-        self._state = _FAILED
-        raise error
-
-    def _line(self, rx: bytes | bytearray, pos: int, most: int, code: str) -> int:
-        """Find the LF that ends the line at `pos`; -1 until it comes.
-
-        `most` is what the section may still hold, line ends included; `code` the
-        error for more.
-        """
-        lf = rx.find(_LF, pos + self._scanned)
-        have = (len(rx) if lf < 0 else lf + 1) - pos
-        room = self.limits.line
-        if most < room + 2:
-            # the section has less room than a line: its own limit is met first
-            if have > most or (have == most and lf < 0):
-                self._fail(code, self.consumed + most, rx[pos : pos + min(32, most)])
-        elif have > room:
-            # the line end does not count, nor does a CR that may become one
-            have -= lf >= 0
-            if have - (rx[pos + have - 1] == _CR) > room:
-                self._fail("line-too-long", self.consumed + room, rx[pos : pos + min(32, room)])
-        if lf < 0:
-            self._scanned = have
-        else:
-            self._scanned = 0
-        return lf
-
-    def _begin_section(self) -> None:
-        self._count = 0
-        self._name: str | None = None  # field whose value may still be folded
-        self._values: list[str] = []
-        self._kind = _OTHER
-        self._field_at = 0
-        self._codings: list[str] | None = None
-        self._coding_at = 0
-        self._length = -1
-        self._length_fault: tuple[str, int, bytes] | None = None
-
-    # head, line by line
-
     def _head(self, rx: bytes | bytearray, pos: int) -> int:
         """Take lines up to the end of the final head."""
-        while self._state == _START_LINE:
+        while self._state == START_LINE:
             if not self._scanned:
                 line = self._quick_head(rx, pos)
                 if line:
@@ -197,144 +109,6 @@ class HeadParser:
             if ended:
                 self._end_head()
                 return pos
-
-    def _start_line(self, rx: bytes | bytearray, pos: int) -> int:
-        """Take the line before the fields; -1 until it is whole, else where the next one begins."""
-        have = len(rx) - pos
-        for index in range(min(5, have) if self._scanned < 5 else 0):
-            if rx[pos + index] == _START[index]:
-                continue
-            octet = rx[pos + index]
-            if octet == _CR and index == 0:
-                if have == 1:
-                    break
-                octet = rx[pos + 1]
-                index = 1
-            if octet == _LF and rx[pos] in _CRLF:
-                return self._empty_line(rx, pos, index + 1)
-            self._fail("bad-start", self.consumed + index, rx[pos : pos + index + 1])
-        most = max(0, self.limits.head - (self.consumed - self._section))
-        lf = self._line(rx, pos, most, "head-too-large")
-        if lf < 0:
-            return -1
-        end = lf - (rx[lf - 1] == _CR)
-        if not self._status_line(rx[pos:end].decode("iso-8859-1")):
-            line = bytes(rx[pos:end])
-            fault = status_line_fault(line)
-            assert fault is not None
-            self._fail(fault[0], self.consumed + fault[1], line[fault[1] :])
-        if self._interim:
-            self.interims += 1
-            if self.interims > self.limits.interims:
-                self._fail("too-many-interims", self.consumed, rx[pos:end])
-        else:
-            self.headers = self.mapping()
-        self._state = _FIELD_LINE
-        self.consumed += lf + 1 - pos
-        return lf + 1
-
-    def _status_line(self, line: str) -> bool:
-        """Read a status line that is right (RFC 9112 4); False where it is not."""
-        match = _STATUS_LINE.fullmatch(line)
-        if match is None:
-            return False
-        version, digits, reason = match.groups()
-        status = int(digits)
-        self._interim = 100 <= status < 200 and status != 101  # RFC 9110 15.2
-        if not self._interim:
-            # 0.9 and 1.0 are 1.0; a higher minor version is 1.1 to us (RFC 9110 2.5)
-            self.version = (1, 0) if version in ("1.0", "0.9") else (1, 1)
-            self.status = status
-            self.reason = (reason or "").strip(" \t")
-        return True
-
-    def _empty_line(self, rx: bytes | bytearray, pos: int, size: int) -> int:
-        """Take an empty line before the status line (RFC 9112 2.2)."""
-        self._empties += 1
-        if self._empties > self.limits.empty_lines:
-            self._fail("empty-lines", self.consumed, rx[pos : pos + size])
-        self._scanned = 0
-        self.consumed += size
-        return pos + size
-
-    def _field_line(self, rx: bytes | bytearray, pos: int, lf: int, mapping: Any) -> bool:
-        """Take one line of a head or trailer section; True if it ends the section."""
-        end = lf - (lf > pos and rx[lf - 1] == _CR)
-        if end == pos:
-            self._commit(mapping)
-            return True
-        text = rx[pos:end].decode("iso-8859-1")
-        if text[0] in " \t" and self._name is not None:
-            # obs-fold: the value goes on, joined by one space (RFC 9112 5.2)
-            self._check_line(rx, pos, end)
-            folded = text.strip(" \t")
-            if folded:
-                self._values.append(folded)
-            return False
-        self._commit(mapping)
-        if self._count >= self.limits.fields:
-            self._fail("too-many-fields", self.consumed, rx[pos:end])
-        match = _FIELD.fullmatch(text)
-        if match is None:
-            self._check_line(rx, pos, end)
-        assert match is not None
-        self._count += 1
-        self._name = match[1]
-        value = match[2].strip(" \t")
-        self._values = [value] if value else []
-        self._kind = _KINDS.get(match[1].lower(), _OTHER)
-        self._field_at = self.consumed
-        return False
-
-    def _check_line(self, rx: bytes | bytearray, pos: int, end: int) -> None:
-        """Fail with what is wrong with a field line, if anything is."""
-        line = bytes(rx[pos:end])
-        fault = field_fault(line, self._name is None and self._count == 0)
-        if fault is not None:
-            self._fail(fault[0], self.consumed + fault[1], line[fault[1] :])
-
-    def _commit(self, mapping: Any) -> None:
-        """Put the field that can no more be folded into its mapping."""
-        if self._name is None:
-            return
-        if mapping is not None:
-            value = " ".join(self._values)
-            mapping.add(istr(self._name), value)
-            if self._kind and self._state == _FIELD_LINE:
-                self._framing_field(self._kind, value, self._field_at)
-        self._name = None
-
-    def _framing_field(self, kind: int, value: str, offset: int) -> None:
-        """Note what a field says about the body; faults count when the head is complete."""
-        if kind == _CODING:
-            if self._codings is None:
-                self._coding_at = offset
-                self._codings = [value]
-            else:
-                self._codings.append(value)
-            return
-        if self._length_fault is not None:
-            return
-        length, code = length_of(value)
-        if not code and self._length not in (-1, length):
-            code = "differing-lengths"
-        if code:
-            self._length_fault = (code, offset, value.encode("iso-8859-1"))
-        else:
-            self._length = length
-
-    def _end_head(self) -> None:
-        """End a head: an interim one is forgotten (RFC 9110 15.2), the final one complete."""
-        if not self._interim:
-            self._complete = True
-            return
-        self._interim = False
-        self._state = _START_LINE
-        self._section = self.consumed
-        self._empties = 0
-        self._begin_section()
-
-    # head, at once
 
     def _quick_head(self, rx: bytes | bytearray, pos: int) -> int:
         """Take a final head at once where it is whole, plain and small; 0 where it is not.
@@ -366,7 +140,7 @@ class HeadParser:
                 return 0
         self._count = len(lines) - 1
         self.consumed += stop + 4 - pos
-        self._state = _FIELD_LINE
+        self._state = FIELD_LINE
         self._end_head()
         return stop + 4
 
@@ -416,7 +190,7 @@ class HeadParser:
             if pair is None:
                 return False
             if len(pair[0]) in _KIND_SIZES:
-                kind = _KINDS.get(pair[0].lower())
+                kind = KINDS.get(pair[0].lower())
                 if kind:
                     kinds.append((index - 1, kind))
             pairs.append(pair)
@@ -444,7 +218,7 @@ class HeadParser:
         return True
 
     def _quick_framing(self, lines: list[str], index: int, kind: int, value: str) -> None:
-        if kind == _LENGTH and self._length < 0 and len(value) <= 18 and value.isdecimal():
+        if kind == LENGTH and self._length < 0 and len(value) <= 18 and value.isdecimal():
             self._length = int(value)
             return
         offset = self.consumed + sum(map(len, lines[: index + 1])) + 2 * (index + 1)
