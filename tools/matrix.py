@@ -1,7 +1,7 @@
 """Run the suite on each Python with each hio that it can have, and write the table of that.
 
     python tools/matrix.py list             the cells
-    python tools/matrix.py run [CELL ...]   run all, or some, into docs/matrix.json
+    python tools/matrix.py run [CELL ...]   run all, or some, into docs/matrix.json, and
     python tools/matrix.py table [--check]  write the table of docs/compatibility.md
 
 A cell is PYTHON-HIO, as 3.13-0.6.19, with -pure for the wheel without the C engine. The suite runs
@@ -157,6 +157,7 @@ def main() -> int:
             sdist = wheeltest.build_sdist(Path(name))
             rest += ["--commit", wheeltest.commit()]
             states = {cell: run(cell, sdist, rest) for cell in chosen or cells()}
+        PAGE.write_text(page(), encoding="utf-8")
         for cell, state in states.items():
             print(f"{cell}: {'skipped' if state == 77 else 'failed' if state else 'passed'}")
         return int(any(state not in (0, 77) for state in states.values()))
