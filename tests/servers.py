@@ -352,3 +352,6 @@ def fields_of(request: bytes) -> dict[str, str]:
     head = request.partition(b"\r\n\r\n")[0].decode("iso-8859-1")
     pairs: Iterable[list[str]] = (line.split(":", 1) for line in head.split("\r\n")[1:])
     return {name.lower(): value.strip() for name, value in pairs}
+
+
+JSON = answer(b'{"a": [1, null], "b": {"c": "d"}}', Content_Type="application/json")
