@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import shlex
@@ -9,10 +10,15 @@ import shutil
 import signal
 import socket
 import sysconfig
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from stages import Stage
 
 MODULES = {"c": "fasthio._parser", "py": "fasthio._pyparser"}
 
@@ -90,3 +96,12 @@ def respondents(engine: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleTy
     monkeypatch.setattr(kind, "publisher", responding._publisher_of(kind))
     monkeypatch.setattr(eventing.EventSource, "Engine", engine.EventParser)
     return engine
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    """Give servers and pollers on one tyme, closed when the test is over."""
+    from stages import Stage
+
+    with contextlib.ExitStack() as stack:
+        yield Stage(stack)

@@ -15,7 +15,7 @@ from fasthio.polling import Poller
 from fasthio.results import PollResult
 from fasthio.shortcut import SIZE
 from servers import CLOSE, HALF, OK, RESET, Drip, Loop, Request, Server, Wait, answer
-from test_polling import HOSTILE
+from stages import HOSTILE
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
