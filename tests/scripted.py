@@ -17,6 +17,7 @@ from fasthio.targets import Target
 #: Seconds a poll takes, its outcome, and a response for those that have one.
 Act = tuple[float, str, dict[str, Any] | None]
 TOCK = 0.03125
+URL = "http://127.0.0.1:8080/"
 
 
 def response(status: int = 200, **headers: str) -> dict[str, Any]:
@@ -114,3 +115,11 @@ def check_account(results: list[PollResult], target: Target) -> int:
         assert first == reached, f"polls {reached} to {first} of {target}: {spans}"
         reached = end
     return reached
+
+
+def numbers(results: list[PollResult], *, begun: bool = True) -> list[int]:
+    return [result.number for result in results if (result.outcome != "skipped") == begun]
+
+
+def skipped(results: list[PollResult]) -> list[tuple[str, int, int]]:
+    return [(r.reason, r.number, r.count) for r in results if r.outcome == "skipped"]
