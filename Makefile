@@ -12,7 +12,8 @@
 VENV := .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.made
-QUICK := clienting differences engine errors grammar package parser publishing redirecting responding
+QUICK := clienting client_doers client_programs differences engine errors grammar package parser \
+	parser_buffers parser_grammar publishing redirecting responding responding_by_hand
 
 # the first Python that is new enough and can make virtual environments
 PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3.10 python3 python; do \

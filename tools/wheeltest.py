@@ -30,9 +30,10 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 #: The parts that meet hio, Python and the operating system; the rest differs less with these.
 CORE = (
-    "clienting connecting engine errors grammar installing package parser polling publishing "
-    "redirecting repeating requesting responding response_differences running streaming syntax "
-    "tlsing waiting"
+    "client_doers client_programs clienting connecting engine errors grammar installing kept_heads "
+    "package parser parser_buffers parser_grammar polling polling_hostile polling_names publishing "
+    "redirecting repeating request_differences requesting responding responding_by_hand "
+    "response_differences running stream_asking stream_ends streaming syntax tlsing waiting"
 )
 #: Asked of the Python that has the wheel.
 FACTS = """
