@@ -10,8 +10,8 @@ from servers import Loop, Server
 FIXED = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A: b\r\n\r\nhello"
 
 
-def make(server: Server, loop: Loop, **kwa: Any) -> Client:
-    client: Client = loop.client(Client, server, **kwa)
+def make(server: Server, loop: Loop, cls: type[Client] = Client, **kwa: Any) -> Client:
+    client: Client = loop.client(cls, server, **kwa)
     return client
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import socket
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from exchanges import FIXED, check_idle, make, settled
 from fasthio import socketing
 from fasthio.clienting import Client
-from servers import OK, SILENT, Loop, Request, Server, Wait, answer
+from servers import CLOSE, OK, SILENT, Loop, Request, Server, Wait, answer
 
 
 @pytest.mark.parametrize("cut", range(0, len(FIXED), 5))
@@ -233,3 +234,130 @@ def test_host_set_later_does_not_resolve(monkeypatch: pytest.MonkeyPatch) -> Non
         client.request(reply=3)
         loop.run(client, until=lambda: settled(client, 3), rounds=20)
         assert not client.responses[2]["errored"]
+
+
+@pytest.mark.parametrize("way", ["service", "reopen", "redirect"])
+def test_given_up_at_another_origin(way: str) -> None:
+    """D59, D65: what is asked next goes home, with home's Host, and bears no redirects."""
+    with (
+        Server([Request(), SILENT]) as away,
+        Server([Request(), b""], [Request(), answer(b"home")]) as home,
+        Loop(away, home) as loop,
+    ):
+        home.scripts[0][1] = answer(status=302, Location=f"http://127.0.0.1:{away.port}/b")
+
+        class Leaving(Client):
+            def redirect(self) -> None:
+                super().redirect()
+                self.waited = way != "redirect"
+
+        client = make(home, loop, cls=Leaving)
+        client.request(path="/start")
+        loop.run(
+            client, until=lambda: len(home.requests) and not client.respondent.ended, rounds=60
+        )
+        loop.rounds(5, client)
+        client.waited = False
+        if way == "reopen":
+            client.reopen()
+        client.request(path="/next")
+        loop.run(client, until=lambda: settled(client, 1), rounds=60)
+        (response,) = client.responses
+        assert response["body"] == b"home"
+        assert "redirects" not in response
+        assert response["request"]["port"] == client.requester.port == home.port
+        assert f"Host: 127.0.0.1:{home.port}".encode() in home.requests[-1]
+        check_idle(client, loop)
+
+
+@pytest.mark.parametrize("coded", [False, True])
+def test_sink_that_calls_service(coded: bool) -> None:
+    """The octets that come meanwhile wait until the sink has these."""
+    body = b"".join(b"%08d" % number for number in range(40_000))
+    octets = gzip.compress(body, 1) if coded else body
+    fields = {"Content_Encoding": "gzip"} if coded else {}
+    with Server([Request(), answer(octets, **fields)]) as server, Loop(server) as loop:
+        client = make(server, loop, decode=coded)
+        got = bytearray()
+
+        def sink(piece: bytes) -> None:
+            server.step()
+            client.service()
+            got.extend(piece)
+
+        client.request(sink=sink)
+        loop.run(client, until=lambda: settled(client, 1), rounds=600)
+        assert not client.responses[0]["errored"]
+        assert got == body
+
+
+def test_transmit_while_a_queued_request_is_under_way() -> None:
+    """D100: it is refused; its answer would be taken for the queued one's."""
+    script = [step for number in (1, 2, 3) for step in (Request(), Wait(5), answer(b"%d" % number))]
+    with Server(script) as server, Loop(server) as loop:
+        client = make(server, loop)
+        for number in (1, 2):
+            client.request(path=f"/{number}")
+        loop.run(client, until=lambda: server.requests, rounds=60)
+        with pytest.raises(ValueError, match="is under way"):
+            client.transmit(path="/3")
+        loop.run(client, until=lambda: settled(client, 2), rounds=60)
+        assert [each["body"] for each in client.responses] == [b"1", b"2"]
+        client.transmit(path="/3")
+        loop.run(client, until=lambda: settled(client, 3), rounds=60)
+        assert client.responses[-1]["body"] == b"3"
+
+
+def test_redirect_called_twice() -> None:
+    """The second call finds that it is followed already."""
+
+    class Twice(Client):
+        def redirect(self) -> None:
+            super().redirect()
+            super().redirect()
+
+    script = [Request(), answer(status=302, Location="/end"), Request(), answer(b"end")]
+    with Server([*script, Request(), answer(b"next")]) as server, Loop(server) as loop:
+        client = make(server, loop, cls=Twice)
+        client.request(path="/start")
+        client.request(path="/next")
+        loop.run(client, until=lambda: settled(client, 2), rounds=60)
+        assert [each["body"] for each in client.responses] == [b"end", b"next"]
+        assert len(client.responses[0]["redirects"]) == 1
+        check_idle(client, loop)
+
+
+def test_redirect_that_raises() -> None:
+    """D102: it comes out of `service`; the exchange ends errored, and the queue goes on."""
+
+    class Raising(Client):
+        def redirect(self) -> None:
+            raise RuntimeError("no way")
+
+    script = [Request(), answer(status=302, Location="/end"), Request(), answer(b"next")]
+    with Server(script) as server, Loop(server) as loop:
+        client = make(server, loop, cls=Raising)
+        client.request(path="/start")
+        client.request(path="/next")
+        with pytest.raises(RuntimeError, match="no way"):
+            loop.run(client, until=lambda: settled(client, 2), rounds=60)
+        loop.run(client, until=lambda: settled(client, 2), rounds=60)
+        first, second = client.responses
+        assert (first["status"], first["error"].code) == (302, "redirect-failed")
+        assert second["body"] == b"next"
+        check_idle(client, loop)
+
+
+def test_early_answer_that_closes_costs_no_connection_more() -> None:
+    """What was left of a body that the server did not want is forgotten with its connection."""
+    refusal = answer(status=413, Connection="close")
+    with (
+        Server([refusal, CLOSE], [Request(), answer(b"next")]) as server,
+        Loop(server) as loop,
+    ):
+        client = make(server, loop)
+        client.request(method="POST", path="/up", body=b"x" * 30_000_000)
+        client.request(path="/next")
+        loop.run(client, until=lambda: settled(client, 2), rounds=200)
+        assert [each["status"] for each in client.responses] == [413, 200]
+        assert len(server.links) == 2

@@ -238,6 +238,7 @@ def test_construct() -> None:
         ("maxBody", {"maxBody": -1}),
         ("maxRedirects", {"maxRedirects": 1.5}),
         ("bufsize", {"bufsize": 0}),
+        ("bufsize", {"bufsize": 2**31}),
         ("scheme", {"connector": tcp.Client(host="127.0.0.1", port=9), "scheme": "https"}),
         ("scheme", {"scheme": None}),
         ("scheme", {"scheme": b"https"}),

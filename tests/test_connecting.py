@@ -631,6 +631,31 @@ def test_attempts_have_their_time_after_a_rest() -> None:
     connector.close()
 
 
+def test_silent_address_is_passed_over() -> None:
+    """D41: the next attempt is one at the next address."""
+
+    class Far(Connector):
+        """A connector whose attempts do not end."""
+
+        def accept(self) -> bool:
+            return False
+
+    tymist = tyming.Tymist(tyme=0.0, tock=1.0)
+    addresses = [Address(socket.AF_INET, (f"127.0.0.{number}", 9)) for number in (1, 2, 3)]
+    connector = Far(
+        port=9, addresses=addresses, tymeout=5.0, reconnectable=True, tymth=tymist.tymen()
+    )
+    connector.reopen()
+    tried = []
+    for _ in range(20):
+        connector.serviceConnect()
+        if connector._address() not in tried[-1:]:
+            tried.append(connector._address())
+        tymist.tick()
+    assert tried == [*addresses, addresses[0]]
+    connector.close()
+
+
 def test_attributes_of_a_connector_that_begins_before_are_kept() -> None:
     class Own(Connector):
         def __init__(self, **kwa: Any) -> None:

@@ -13,7 +13,7 @@ import fasthio
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
 ASSEMBLE = runpy.run_path(str(ROOT / "docs" / "assemble.py"))
-NUMBER = re.compile(r"(?<![A-Za-z0-9])[Dd](\d\d)(?![A-Za-z0-9])")
+NUMBER = re.compile(r"(?<![A-Za-z0-9])[Dd](\d\d\d?)(?![A-Za-z0-9])")
 NUMBERS = [re.match(r"\| (D\d+) ", row)[1] for row in ASSEMBLE["rows"]()]
 
 

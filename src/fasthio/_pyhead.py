@@ -200,19 +200,21 @@ class HeadParser(LineParser):
                 self.headers.add(name, value)
         else:
             self.headers = self.mapping(pairs[:])  # which it may change
+        kept, prefixes = None, self._prefixes
         names = [pair[0] for pair in pairs]
         if names != [pair[0] for pair in old]:
-            self._kept = None
-            self._prefixes = [name + ":" for name in names]
+            prefixes = [name + ":" for name in names]
             if len(set(names)) < len(names) or len({name.lower() for name in names}) < len(names):
                 folded = [name.lower() for name in names]
                 for index, name in enumerate(folded):
                     if folded.count(name) > 1:
-                        self._prefixes[index] = _NO_PREFIX
+                        prefixes[index] = _NO_PREFIX
         elif self._copy is not None:
-            self._kept = self._copy(self.headers)
-        self._lines, self._pairs, self._kinds = lines, pairs, kinds
+            kept = self._copy(self.headers)
+        self._lines = []  # an exception from outside may come between: no half of a template
+        self._pairs, self._kinds, self._prefixes, self._kept = pairs, kinds, prefixes, kept
         self._status = (self.version, self.status, self.reason)
+        self._lines = lines
         for index, kind in kinds:
             self._quick_framing(lines, index, kind, pairs[index][1])
         return True

@@ -192,8 +192,8 @@ class ResponseParser(BodyParser):
             raise self.error.with_traceback(None)
         if eof:
             self._eof = True
-        self._busy = True
         try:
+            self._busy = True
             return self._walk(rx, head_only)
         finally:
             self._busy = False

@@ -111,6 +111,10 @@ class Carrier(Sender):
         except OSError as error:
             # hio's own connectors raise; ours does where the system gives no socket
             self._broken(error)
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                self._interrupted()
+            raise
         if self._timeouts is not None and self._exchange is not None:
             self._watch(self._exchange, self._timeouts)
         if self._idle is not None:
@@ -144,8 +148,8 @@ class Carrier(Sender):
         exchange = self._exchange
         if exchange is None:
             exchange = self._adopt()
-        elif exchange.link is UNLINKED:
-            return
+        elif exchange.link is UNLINKED or (exchange.drain is not None and exchange.drain.busy):
+            return  # busy: its sink has called service, the next octets would overtake these
         respondent = self.respondent
         direct = connector is self._ours and connector._idle_fd >= 0
         rxbs = connector.rxbs
@@ -248,6 +252,8 @@ class Carrier(Sender):
             return
         self._fail(error)
         self._drop()
+        if code == "timeout-connect" and isinstance(connector, Connector):
+            connector.pass_on()
 
     # responses
 
@@ -338,8 +344,21 @@ class Carrier(Sender):
             }
         if respondent.redirectant and self._leads(respondent, response):
             self.redirects.append(response)
-            self.redirect()
+            try:
+                self.redirect()
+            except OSError:
+                raise  # a connector's, for `service`
+            except Exception as error:
+                if self._exchange is exchange:  # an override's: nobody else ends the exchange
+                    self._refuse_redirect(
+                        response, exchange_error("redirect-failed", str(error), error)
+                    )
+                    self.respondent.makeParser()
+                raise
             if not self.waited:
+                if self._exchange is exchange and not respondent.ended:
+                    self._abandon(exchange)  # an override has followed, and given it up then
+                    return
                 self._exchange = None  # refused, or an override has ended it
         else:
             self._deliver(response)
@@ -376,16 +395,18 @@ class Carrier(Sender):
         exchange = self._exchange
         if self.redirects:
             response["redirects"] = self.redirects.copy()
-        self.redirects = []
+        if exchange is not None:
+            exchange.response = response
         self.responses.append(response)
-        self.latest = None
-        self.waited = False
-        self._exchange = None
+        self.redirects = []
         if self._home is not None:
             # what a program queues next is meant for home, and described as before
             self._home.restore(self.requester)
         if exchange is not None and exchange.stream is not None:
             self._end_stream(exchange.stream, response)
+        self.latest = None
+        self.waited = False
+        self._exchange = None  # last: an exception before it is settled by `_interrupted`
 
     def _fail(self, error: ExchangeError, built: bool = True) -> None:
         """End the exchange with an errored response."""

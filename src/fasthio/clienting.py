@@ -317,6 +317,8 @@ class Client(Carrier):
         Returns:
             What the connector's `reopen` does: True.
         """
+        if self._exchange is not None and not self.waited:
+            self._abandon(self._exchange)
         if self._home is not None and self._exchange is None:
             self._go_home(self._home)
         opened = self.connector.reopen()
@@ -456,7 +458,8 @@ class Client(Carrier):
             fargs: see there.
             kwa: ignored.
         Raises:
-            ValueError: what cannot be sent, named; nothing is under way then.
+            ValueError: what cannot be sent, named; nothing is under way then. Or a queued
+                request is, and goes on.
         """
         bare = (
             method is None and path is None and qargs is None and fragment is None

@@ -66,6 +66,7 @@ class Drain:
             they are decoded, and for none where they are not.
     Attributes:
         body: what was not given to a sink.
+        busy: True while octets are given on: a sink may call whatever it likes.
         received: octets taken so far.
         given: octets given on so far, decoded.
     """
@@ -77,6 +78,7 @@ class Drain:
         limit: int | None,
     ) -> None:
         self.body = bytearray()
+        self.busy = False
         self.received = 0
         self.given = 0
         self._sink = sink
@@ -101,11 +103,15 @@ class Drain:
         octets = bytes(body)
         body.clear()
         self.received += len(octets)
-        if self._decoder is None:
-            self._give(octets)
-            return
-        for piece in self._decoder.feed(octets):
-            self._give(piece)
+        self.busy = True
+        try:
+            if self._decoder is None:
+                self._give(octets)
+                return
+            for piece in self._decoder.feed(octets):
+                self._give(piece)
+        finally:
+            self.busy = False
 
     def finish(self) -> None:
         """Say that the body is complete.

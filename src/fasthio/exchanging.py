@@ -95,6 +95,7 @@ class Exchange:
     started: float = 0.0  # tyme it was sent, or first to be sent
     mark: float = 0.0  # tyme its present phase began
     phase: int = 0  # index into Timeouts; 2 once the first octet came
+    response: dict[str, Any] | None = None  # what was put out for it
 
 
 #: Attributes of a requester that a redirect to another origin must not leave changed.

@@ -26,6 +26,7 @@ class Follower:
     """The part of a client that follows redirects."""
 
     redirects: list[dict[str, Any]]
+    waited: bool
     secured: bool
     connector: Any
     requester: Any
@@ -58,6 +59,8 @@ class Follower:
         """Follow the last redirect, or refuse it."""
         response = self.redirects[-1]
         exchange = self._exchange
+        if exchange is not None and self.waited and not self.respondent.ended:
+            return  # it is followed already
         try:
             if exchange is not None:
                 if exchange.hops >= self._max_redirects:

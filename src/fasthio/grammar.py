@@ -274,6 +274,9 @@ EXCHANGE_ERRORS: Final[dict[str, ErrorSpec]] = {
     "reopened": ErrorSpec(
         "connection", "RFC 9110 9.2.2", "connection was reopened and the request not sent again"
     ),
+    "interrupted": ErrorSpec(
+        "connection", "RFC 9110 9.2.2", "service was interrupted and the request not sent again"
+    ),
     "unsafe-retry": ErrorSpec(
         "connection", "RFC 9110 9.2.2", "request is not idempotent and so not sent again"
     ),
@@ -304,6 +307,7 @@ EXCHANGE_ERRORS: Final[dict[str, ErrorSpec]] = {
         "redirect", "RFC 9110 17.9", "redirect leads from https to http"
     ),
     "redirect-limit": ErrorSpec("redirect", "RFC 9110 15.4", "more redirects than allowed"),
+    "redirect-failed": ErrorSpec("redirect", "RFC 9110 15.4", "following the redirect raised"),
     # bodies
     "undecodable": ErrorSpec("decoding", "RFC 9110 8.4", "body is not of its content coding"),
     "sink": ErrorSpec("sink", "RFC 9110 6.4", "sink did not take the body"),

@@ -16,6 +16,7 @@ from hio.core.http import httping
 
 from .errors import ExchangeError, Reason, exchange_error
 from .exchanging import IDEMPOTENT, UNLINKED
+from .repeating import Repeater
 from .socketing import Connector
 from .streaming import Streamer
 
@@ -41,6 +42,7 @@ class Linker(Streamer):
     _Often: tuple[str, ...] = ()
 
     requests: deque[dict[str, Any]]
+    responses: deque[dict[str, Any]]
     waited: bool
     latest: dict[str, Any] | None
 
@@ -62,6 +64,7 @@ class Linker(Streamer):
         def _pour(self, exchange: Exchange, respondent: Any) -> None: ...
         def _pours(self) -> bool: ...
         def _fail(self, error: ExchangeError, built: bool = True) -> None: ...
+        def _deliver(self, response: dict[str, Any]) -> None: ...
 
     # tyme
 
@@ -221,6 +224,9 @@ class Linker(Streamer):
     def _reopen_connector(self) -> None:
         connector = self.connector
         self._over = None
+        if self._leftover and self._exchange is None:
+            self._leftover = False
+            connector.txbs.clear()
         if hasattr(connector, "refusals"):
             connector.refusals = 0
         connector.reopen()
@@ -255,6 +261,9 @@ class Linker(Streamer):
         """Leave an exchange that the program has ended by setting `waited` to False."""
         self._exchange = None
         self.latest = None
+        self.redirects = []  # what led to it is not the next one's
+        if self._home is not None:
+            self._home.restore(self.requester)
         if exchange.stream is not None:
             self._close_stream(exchange.stream)
         if exchange.link is not UNLINKED and exchange.link is self.connector.cs:
@@ -305,6 +314,51 @@ class Linker(Streamer):
             self._fail(exchange_error("refused", str(error), error))
         elif not (connector.reconnectable and self._again(exchange)):
             self._fail(exchange_error("reset", str(error), error))
+
+    def _interrupted(self) -> None:
+        """Settle what an exception from outside, as KeyboardInterrupt, has left half done.
+
+        It may come between any two steps. So what has a connection counts as sent, and the
+        connection is not used again. A request of which nothing was made is queued again;
+        a response that is out stays the only one.
+        """
+        exchange = self._exchange
+        latest = self.latest
+        self._following = None
+        if isinstance(self.requester, Repeater):
+            self.requester.forget()
+        if exchange is None or not exchange.octets:
+            if latest is not None:
+                if not (self.requests and self.requests[0] is latest):
+                    self.requests.appendleft(latest)
+                self.latest = self._exchange = None
+                self.waited = False
+            if not self.waited:
+                self.respondent.makeParser()
+            return
+        told = bool(self.responses) and self.responses[-1] is exchange.response
+        if not (told or self.waited):
+            return  # the program has ended it: the next service sees to that
+        if self._over != "tunnel":
+            self._drop()
+        if told:
+            self._deliver(self.responses.pop())  # the rest of it
+            self.respondent.makeParser()
+            return
+        error = exchange_error("interrupted")
+        if exchange.stream is not None:
+            if self.connector.reconnectable:
+                self._resume(exchange, Reason.of(error))
+            else:
+                self._fail(error)
+        elif self.redirects or self._home is not None:
+            self._fail(error)  # on the way to where a redirect leads
+        elif exchange.link is UNLINKED:
+            exchange.requeue = True
+            self.respondent.reinit(method=exchange.method)
+            self.respondent.makeParser()
+        elif not self._again(exchange):
+            self._fail(error)
 
     # the end of a connection under an exchange
 

@@ -178,6 +178,10 @@ class Repeater:
     _lined: bytes
     _lines: list[bytes] | None
     _whole: Whole | None
+    _built: Built
+    _queried: Queried | None
+    _path: object  # the path that was taken apart last ...
+    _plain: object  # ... the same, if it may be compared by value
 
     def _find(
         self,
@@ -255,6 +259,13 @@ class Repeater:
             return None
         self._retake(whole, request["qargs"], request["headers"])
         return whole
+
+    def forget(self) -> None:
+        """Find nothing that was made before: its making was interrupted."""
+        self._whole = None
+        self._built = UNBUILT
+        self._queried = None
+        self._path = self._plain = UNBUILT  # which is no path
 
     def _retake(self, whole: Whole, qargs: Any, headers: Any) -> None:
         """Set the attributes as the building of a request that is kept would."""

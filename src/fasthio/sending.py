@@ -64,7 +64,8 @@ class Sender(Linker):
         if self._exchange is not None:
             self._abandon(self._exchange)
         self._look_over()
-        request = self.latest = self.requests.popleft()
+        request = self.latest = self.requests[0]
+        self.requests.popleft()  # only now: an exception between the two loses nothing
         try:
             if not self._repeat(request):
                 self.transmit(**request)
@@ -168,6 +169,13 @@ class Sender(Linker):
             self._abandon(exchange)
             exchange = None
         following = self._following
+        if (
+            exchange is not None and self.latest is not None
+            and following is None and exchange.stream is None
+            and not self.respondent.ended
+        ):  # fmt: skip
+            # its answer would be taken for that of the other one
+            raise ValueError("a queued request is under way: queue this one, too, with request()")
         if exchange is None and self._home is not None and following is None:
             self._go_home(self._home)
         connector = self.connector

@@ -52,6 +52,8 @@ _CONNECTED: Final = frozenset((0, errno.EISCONN))
 _CONNECTING: Final = frozenset((errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK, errno.EINTR))
 #: On Windows a socket is no file descriptor: go through the socket object there.
 _DIRECT: Final = os.name == "posix"
+#: Most octets that a socket's buffer can be asked for: a C int.
+_MOST: Final = 2**31 - 1
 #: Options whose size the kernel doubles when it is set.
 _DOUBLED: Final = 2 if sys.platform.startswith("linux") else 1
 
@@ -184,7 +186,7 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
         Raises:
             ResolutionError: the host does not resolve.
             AddressError: no such host or port can be.
-            ValueError: `bufsize` is no positive number.
+            ValueError: `bufsize` is no number from 1 to 2**31 - 1, which is what a socket takes.
         """
         # hio's own constructor looks each name up twice; what it sets is set here,
         # past __setattr__, which has nothing to see yet
@@ -192,8 +194,8 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
             host, port = normalize_host_port(*(ha[:2] if ha else (host, port)))
             addresses = resolve(host, port)
         size = bufsize if bs is None else bs
-        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            raise ValueError(f"bufsize must be a positive number of octets: {size!r}")
+        if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= _MOST:
+            raise ValueError(f"bufsize must be from 1 to {_MOST} octets: {size!r}")
         own = _BLANK.copy()
         own["_tymth"] = tymth
         own["_born"] = (tymth or time.monotonic)()
@@ -309,9 +311,14 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
                 and self.tymer.expired
                 and (self.tymth or time.monotonic)() - self._attempted >= self.tymeout
             ):
+                self.pass_on()
                 self.reopen()
                 self.tymer.start()
         return bool(self.connected)
+
+    def pass_on(self) -> None:
+        """Turn to the next address, this one having been silent too long; `open` takes it."""
+        self._index = (self._index + 1) % len(self.addresses)
 
     def accept(self) -> bool:
         """Try to connect; on refusal the next address is tried at once.
