@@ -61,6 +61,7 @@ bench: $(STAMP)-bench engine
 
 lint: $(STAMP)-dev
 	$(RUN) -m ruff check .
+	PATH="$(CURDIR)/$(VENV)/bin:$$PATH" cython-lint --max-line-length 104 src/*.pyx src/*.pxi
 
 types: $(STAMP)-dev
 	$(RUN) -m mypy

@@ -92,9 +92,10 @@ class PurePackage(build_py):
 
 
 def reason(error: BaseException) -> str:
-    """Give the kind of an error and its first line, short enough for one line."""
-    lines = str(error).strip().splitlines()
-    return ": ".join([type(error).__name__, *lines[:1]])[:120]
+    """Give the kind of an error and the end of its first line, short enough for one line."""
+    first = (str(error).strip().splitlines() or [""])[0]
+    # a compiler's command comes before what became of it
+    return f"{type(error).__name__}: {first if len(first) <= 100 else '...' + first[-97:]}"
 
 
 if MODE == "pure" or not Path("src/_parser.pyx").exists():

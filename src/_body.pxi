@@ -215,7 +215,10 @@ cdef class BodyParser(HeadParser):
                         left = left << 4 | <uint64_t>HEX[at[0]]
                         at += 1
                     if left == 0 or end - at < 2 or at[0] != CR or at[1] != LF:
-                        if left == 0 and at > line and end - at >= 4 and memcmp(at, b"\r\n\r\n", 4) == 0:
+                        if (
+                            left == 0 and at > line and end - at >= 4
+                            and memcmp(at, b"\r\n\r\n", 4) == 0
+                        ):
                             # the last chunk, and no trailers
                             at += 4
                             ended = True

@@ -383,6 +383,21 @@ def test_every_module_is_on_the_map() -> None:
             assert path.stem in named, f"docs/design.md says nothing of {path.name}"
 
 
+def test_modules_import_from_rows_above_their_own() -> None:
+    """The map of the modules is in the order of their imports; types alone may come from below."""
+    lines = (DOCS / "design.md").read_text().splitlines()
+    rows = [re.findall(r"`([a-z_]+)`", line.split("|")[1]) for line in lines if line[:3] == "| `"]
+    place = {name: number for number, row in enumerate(rows) for name in row}
+    for path in PACKAGE.glob("*.py"):
+        for node in ast.parse(path.read_text()).body:  # not those under TYPE_CHECKING
+            if not isinstance(node, ast.ImportFrom) or not node.level:
+                continue
+            names = [node.module] if node.module else [each.name for each in node.names]
+            for name in names:
+                if path.stem in place and name in place:
+                    assert place[name] <= place[path.stem], f"{path.stem} imports {name}"
+
+
 def test_every_page_is_in_the_contents() -> None:
     contents = (DOCS / "index.md").read_text(encoding="utf-8")
     for page in DOCS.glob("*.md"):

@@ -90,7 +90,18 @@ _HOMES = {
 
 #: Modules that are attributes of the package as soon as it is imported.
 _MODULES = frozenset(
-    ["clienting", "engine", "errors", "eventing", "grammar", "installing", "requesting"]
+    [
+        "clienting",
+        "connecting",
+        "engine",
+        "errors",
+        "eventing",
+        "grammar",
+        "installing",
+        "polling",
+        "requesting",
+        "responding",
+    ]
 )
 
 

@@ -55,7 +55,8 @@ def load(name: str) -> ModuleType:
             raise
         raise ImportError(
             f"the C engine {ENGINES['c']} cannot be loaded ({error}): reinstall fasthio with a "
-            "C compiler and the Python headers at hand, or set FASTHIO_ENGINE=py or auto",
+            "C compiler and the Python headers at hand (pip install --force-reinstall "
+            "--no-cache-dir), or set FASTHIO_ENGINE=py or auto",
             name=ENGINES["c"],
         ) from error
 
