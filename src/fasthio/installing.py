@@ -8,7 +8,6 @@ too. `hio.core.http.httping` and `hio.core.tcp` stay as they are.
 from __future__ import annotations
 
 import importlib
-import importlib.abc
 import sys
 import threading
 from collections.abc import Sequence
@@ -115,7 +114,7 @@ def _unwatch() -> None:
         _watcher = None
 
 
-class _Watcher(importlib.abc.MetaPathFinder):
+class _Watcher:
     """Wait for the first import of `hio.core.http`, then install.
 
     fasthio's own modules import hio too. Were the client imported from within one
@@ -143,7 +142,8 @@ class _Watcher(importlib.abc.MetaPathFinder):
             spec: ModuleSpec | None = find(fullname, path, target)
             if spec is not None:
                 if spec.loader is not None:
-                    spec.loader = _Notifier(spec.loader, self, own)
+                    # all of a Loader that is asked for; importlib.abc costs each start 10 ms
+                    spec.loader = _Notifier(spec.loader, self, own)  # type: ignore[assignment]
                 return spec
         return None
 
@@ -173,7 +173,7 @@ class _Watcher(importlib.abc.MetaPathFinder):
                     self.ended()
 
 
-class _Notifier(importlib.abc.Loader):
+class _Notifier:
     """Stand for a loader until its module is executed."""
 
     def __init__(self, loader: Any, watcher: _Watcher, own: bool) -> None:
