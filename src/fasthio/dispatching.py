@@ -447,8 +447,6 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
         owed = self._owed
         while owed and len(self.results) + self._flying < self._backlog:
             self._deliver(owed.popleft())
-        if owed:
-            self._stirred = True
 
     def _deliver(self, result: PollResult) -> None:
         self.results.append(result)

@@ -371,6 +371,8 @@ class Poller(Attempter):
             or bool(self._lines.again)
             or bool(self._events)
             or (self.stalled and self._room())
+            # while the backlog is full there is nothing to be done about them
+            or (bool(self._owed) and len(self.results) + self._flying < self._backlog)
         )
 
     def wait(self, seconds: float) -> None:
@@ -409,7 +411,7 @@ class Poller(Attempter):
             self._handle_again()
         tymth = self._tymth
         now = (tymth() if tymth is not None else self._clock() - self._start) + self._shift
-        if now >= self._wake or self._stirred or self.stalled or self._resolving:
+        if now >= self._wake or self._stirred or self.stalled or self._resolving or self._owed:
             self._turn(now)
         if self._on_result is not None and self.results:
             self._hand_over(self._on_result)

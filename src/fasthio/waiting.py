@@ -151,10 +151,12 @@ class Readable(Protocol):
 class _Watched:
     """A client that the Doist watches for its ClientDoer."""
 
-    __slots__ = ("client", "cs", "fd", "last", "mask")
+    __slots__ = ("client", "cs", "fd", "last", "mask", "resting", "tried")
 
     def __init__(self, client: Any) -> None:
         self.client = client
+        self.tried: Any = None  # connector, socket and refusals of an attempt to connect
+        self.resting = False  # an attempt failed: the next one is the next cycle's
         self.last: Any = None  # response that others have had a run to take
         self.cs: Any = None
         self.fd = -1
@@ -224,6 +226,8 @@ class ReadyDoist(doing.Doist):  # type: ignore[misc]  # hio has no types
             return
         began = time.monotonic()
         self._spent = 0.0
+        for watched in self._clients.values():
+            watched.resting = False
         # somebody may wait for what was handled
         waiting = self._watch(readiness) and self.eager
         while remaining > 0.0:
@@ -293,6 +297,10 @@ class ReadyDoist(doing.Doist):  # type: ignore[misc]  # hio has no types
             if watched is None:
                 watched = self._clients[key] = _Watched(client)
             self._watch_client(readiness, watched)
+            if self._has_work(watched):
+                # asked after its ClientDoer had its run: not to wait for the next one
+                client.service()
+                self._watch_client(readiness, watched)
             responses = getattr(client, "responses", None)
             last = responses[-1] if responses else None
             if last is not watched.last:
@@ -305,7 +313,10 @@ class ReadyDoist(doing.Doist):  # type: ignore[misc]  # hio has no types
         cs = getattr(connector, "cs", None)
         if cs is not watched.cs:
             self._forget(readiness, watched)
-        if cs is None or connector.cutoff:
+        if _given_up(watched, connector, cs):
+            watched.resting = True
+        # what follows a refusal is a socket that nothing was begun on: always ready, for nothing
+        if cs is None or connector.cutoff or (watched.resting and not connector.accepted):
             self._forget(readiness, watched)
             return
         mask = READ
@@ -334,6 +345,16 @@ class ReadyDoist(doing.Doist):  # type: ignore[misc]  # hio has no types
         watched.cs = None
         watched.fd = -1
 
+    def _has_work(self, watched: _Watched) -> bool:
+        """Tell whether an open client that is not connecting has a request to be sent."""
+        client = watched.client
+        return (
+            watched.tried is None
+            and getattr(client.connector, "cs", None) is not None
+            and bool(getattr(client, "requests", None))
+            and not getattr(client, "waited", True)
+        )
+
     # extra runs
 
     def _run_eager(self, now: float) -> None:
@@ -348,6 +369,20 @@ class ReadyDoist(doing.Doist):  # type: ignore[misc]  # hio has no types
         finally:
             self.tyme = tyme  # it was no cycle
             self._spent += time.monotonic() - now
+
+
+def _given_up(watched: _Watched, connector: Any, cs: Any) -> bool:
+    """Take note of an attempt to connect; tell whether the one before it has failed."""
+    before = watched.tried
+    if cs is None or connector.accepted:
+        watched.tried = None
+        return False
+    refusals = getattr(connector, "refusals", None)  # hio's connectors do not count them
+    watched.tried = (connector, cs, refusals)
+    if before is None or before[0] is not connector or before[1] is cs:
+        return False
+    # with another address to be tried, that attempt has begun
+    return refusals is None or bool(refusals != before[2])
 
 
 def _flatten(doers: Iterable[Any]) -> Iterator[Any]:
