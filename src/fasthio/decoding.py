@@ -27,7 +27,7 @@ class Decoder(Protocol):
     """Decode one coding."""
 
     def feed(self, octets: bytes) -> Iterator[bytes]:
-        """Decode octets; give the result in pieces of about `STEP` octets at most.
+        """Decode octets; give the result in pieces of some MiB at most, of `STEP` where it can be.
 
         Raises:
             DecodeError: the octets are not of this coding.
