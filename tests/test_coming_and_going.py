@@ -53,7 +53,7 @@ class TestComingAndGoing:
     def test_removed_while_it_waits_for_an_opening(self) -> None:
         poller = ScriptedPoller(ok, openings=0.5)  # one connection in two seconds
         first, target = poller.add(URL, every=9.0), poller.add(URL, every=0.0)
-        target._number = 0
+        target._number, target._next = 0, 1  # its first poll is done
         results = poller.run(1.0)
         assert (first.state, target.state) == ("waiting", "queued")
         poller.remove(target)

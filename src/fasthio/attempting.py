@@ -60,39 +60,58 @@ class Attempter(Dispatcher):
             now = clock()
             if not until:
                 until = now + self._budget
-            for fd, _ in events:
-                line = lines.get(fd)
-                if line is None:
-                    self._wakened()
-                elif line.flight is None:
-                    # closed by the server, or octets that nobody asked for (RFC 9112 6.3)
-                    self._lines.hang_up(line)
-                else:
-                    flight = line.flight
-                    if flight.short:
-                        self._arrived(line, flight, now)
+            line = None
+            try:
+                for fd, _ in events:
+                    line = lines.get(fd)
+                    if line is None:
+                        self._wakened(fd)
+                    elif line.flight is None:
+                        # closed by the server, or octets that nobody asked for (RFC 9112 6.3)
+                        self._lines.hang_up(line)
                     else:
-                        self._serve(line, flight, now)
-                    # what is to go on at once does so while the caches are warm with it
-                    if self._next_due <= tyme and not self._stopping and self._room():
-                        self._take_dues(tyme)
+                        flight = line.flight
+                        if flight.short:
+                            self._arrived(line, flight, now)
+                        else:
+                            self._serve(line, flight, now)
+                        # what is to go on at once does so while the caches are warm with it
+                        if self._next_due <= tyme and not self._stopping and self._room():
+                            self._take_dues(tyme)
+            except BaseException:
+                self._break_off(line)
+                raise
             self.wakes += len(events)
             if len(events) < BATCH or clock() >= until:
                 return
             events = readiness.poll(0.0, BATCH)
 
-    def _wakened(self) -> None:
+    def _break_off(self, line: Line | None) -> None:
+        """Note which line was being handled when an exception came: what it carries is in doubt."""
+        if line is not None:
+            self._broken.append(line)
+        for shortcut in self._shortcuts.values():
+            shortcut.rx.clear()  # all lines share it: not to be taken for another's octets
+
+    def _wakened(self, fd: int) -> None:
         """Take note of a call of `wake`, or of a socket that was closed a moment ago."""
         if self._waker is not None:
             self._waker.clear()
+            if fd != self._waker.fileno():
+                self._lines.forget(fd)
         self._stirred = True
 
     def _handle_again(self) -> None:
         """Go on with lines that stopped at their bound with octets left."""
         again, self._lines.again = self._lines.again, []
-        for line in again:
-            if line.flight is not None:
-                self._serve(line, line.flight, self._clock())
+        line = None
+        try:
+            for line in again:
+                if line.flight is not None:
+                    self._serve(line, line.flight, self._clock())
+        except BaseException:
+            self._break_off(line)
+            raise
 
     def _arrived(self, line: Line, flight: Flight, now: float) -> None:
         """Take what has come for a poll that goes without a client.
@@ -170,6 +189,8 @@ class Attempter(Dispatcher):
         try:
             if line is None:
                 line = self._make_line(target, now)
+            line.flight = flight
+            flight.line = line
             flight.fresh = line.cs is None
             if flight.fresh:
                 self._lines.make_room()
@@ -182,8 +203,6 @@ class Attempter(Dispatcher):
             return
         if not self._shared:
             target._line = line
-        line.flight = flight
-        flight.line = line
         flight.short = line.short and target._short
         wake = flight.deadline
         if flight.fresh and target.spec.connect_timeout is not None:
@@ -444,13 +463,10 @@ class Attempter(Dispatcher):
             result: its result.
             direct: True where the next poll may begin before this returns.
         """
-        flight.target._flight = None
+        self._tell(result)
         self._flying -= 1
         if flight.admitted:
             self._admission.leave(flight.target.origin, flight.suspect)
         if self._owed or self.stalled or self._admission.queued:
             self._stirred = True
-        self.results.append(result)
-        self.counts[result.outcome] += 1
-        self._came += 1
         self._pursue(flight, result, direct)

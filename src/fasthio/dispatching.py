@@ -11,6 +11,7 @@ import logging
 import math
 import random
 from collections import Counter, deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from hio.base import tyming
@@ -18,7 +19,7 @@ from hio.base import tyming
 from .admitting import Admission
 from .errors import ResolutionError
 from .judging import asked_wait
-from .lines import Flight, Lines
+from .lines import Flight, Line, Lines
 from .results import FAILURES, PollResult
 from .scheduling import FOREVER, Schedule
 
@@ -99,6 +100,10 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
         self.stalls = 0
         self._came = 0  # results so far
         self._owed: deque[PollResult] = deque()  # of skipped polls, until there is room
+        # result being told, with the count of its outcome before; None between
+        self._telling: tuple[PollResult, int] | None = None
+        self._unsound = False  # an exception, as of Ctrl-C, has left something half done
+        self._broken: list[Line] = []  # lines that were being handled then
         self._backlog = backlog
 
         self._targets: dict[Target, None] = {}
@@ -133,6 +138,10 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
 
     def _ring(self, flight: Flight, now: float) -> None:
         """See what is to be done about a poll whose timer has rung."""
+        raise NotImplementedError
+
+    def _cancel(self, flight: Flight, reason: str) -> None:
+        """End a poll before its time."""
         raise NotImplementedError
 
     def _unreached(self, target: Target, outcome: str, reason: str, error: str, now: float) -> None:
@@ -338,10 +347,10 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
 
     def _leave_resolving(self, target: Target) -> None:
         name = (target.origin.host, target.origin.port)
-        waiting = self._resolving[name]
-        del waiting[target]
+        waiting = self._resolving.get(name, {})
+        waiting.pop(target, None)
         if not waiting:
-            del self._resolving[name]
+            self._resolving.pop(name, None)
 
     def _open_some(self, now: float) -> None:
         """Let targets that need a connection go on as `openings` allows."""
@@ -407,16 +416,17 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
                 why = target._place if target._place == "resolving" else ""
                 why = target._late or why or self._admission.why(target.origin)
                 self._skip(target, number - 1, why, now)
+        flight = Flight(target, number, due - self._shift)
+        flight.started = self._wall()
+        flight.began = self._clock()
+        flight.deadline = now + target.spec.timeout
+        target._flight = flight  # before its number is accounted for: `_mend` sees to it
         target._number = number
         target._hold = target._place = ""
         target.state = "polling"
         target.polls += 1
         if target.pace.state != "closed":
             target.pace.begin()
-        flight = target._flight = Flight(target, number, due - self._shift)
-        flight.started = self._wall()
-        flight.began = self._clock()
-        flight.deadline = now + target.spec.timeout
         return flight
 
     # what was not begun
@@ -428,34 +438,41 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
             return
         grid = target._grid
         due = (grid.tyme(first) if grid is not None else now) - self._shift
-        target._number = last
-        self._owed.append(
-            PollResult(
-                target,
-                "skipped",
-                reason=reason,
-                due=due,
-                number=first,
-                count=last - first + 1,
-                started=self._wall(),
-            )
+        result = PollResult(
+            target,
+            "skipped",
+            reason=reason,
+            due=due,
+            number=first,
+            count=last - first + 1,
+            started=self._wall(),
         )
+        self._owed.append(result)
+        target._number = last  # after it is owed: `_note_break` makes up for that
         self._pay()
 
     def _pay(self) -> None:
         """Deliver results of skipped polls as there is room."""
         owed = self._owed
         while owed and len(self.results) + self._flying < self._backlog:
-            self._deliver(owed.popleft())
+            self._tell(owed[0])
+            owed.popleft()
 
-    def _deliver(self, result: PollResult) -> None:
+    def _tell(self, result: PollResult) -> None:
+        """Put a result out, in steps that `_note_break` can bring to their end."""
+        self._telling = (result, self.counts[result.outcome])
+        if result.outcome != "skipped":
+            result.target._flight = None
         self.results.append(result)
         self.counts[result.outcome] += result.count
+        self._telling = None
         self._came += 1
 
     def _retire(self, target: Target, reason: str) -> None:
         """Let nothing more of a target fall due; settle what was due up to now."""
-        now = self._now()
+        # the account first, which does no harm when it is done again
+        if not (target.paused or target.state in ("done", "removed")):
+            self._settle(target, reason)
         entry, target._entry = target._entry, None
         place, target._place = target._place, ""
         if entry is not None:
@@ -463,19 +480,23 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
         if place == "admission":
             self._admission.drop(target, target.origin)
         elif place == "opening":
-            self._opening.remove(target)
+            with suppress(ValueError):  # taken out by what was interrupted
+                self._opening.remove(target)
         elif place == "resolving":
             self._leave_resolving(target)
             self._disarm(target)
-        if target.paused or target.state in ("done", "removed"):
-            return
+
+    def _settle(self, target: Target, reason: str) -> None:
+        """Account for what was due of a target up to now."""
+        now = self._now()
         grid = target._grid
         if grid is not None:
             last = grid.number(now)
         else:
             # without a grid a poll is due when it waits, or when its tyme has come
-            late = entry is not None and entry[0] <= now
-            last = target._number + (1 if place or late else 0)
+            entry = target._entry
+            due = target._place or (entry is not None and entry[0] <= now)
+            last = target._next if due else target._number
         if target.spec.count is not None:
             last = min(last, target.spec.count - 1)
         if target._flight is not None:
@@ -484,6 +505,93 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
         self._skip(target, min(last, target._next - 1), target._hold or "late", now)
         self._skip(target, last, reason, now)
         target._hold = ""
+
+    # after an interrupt
+
+    def _note_break(self) -> None:
+        """Bring to its end what was told halfway; the rest is for `_mend`.
+
+        Called at once, while what was told last is still the last of `results`.
+        """
+        self._unsound = True
+        results, owed = self.results, self._owed
+        if self._telling is not None:
+            result, before = self._telling
+            if not results or results[-1] is not result:
+                results.append(result)
+            if self.counts[result.outcome] == before:
+                self.counts[result.outcome] += result.count
+            if result.outcome != "skipped":
+                result.target._flight = None
+            self._telling = None
+        if owed and results and owed[0] is results[-1]:
+            owed.popleft()
+        if owed:
+            last = owed[-1]
+            last.target._number = max(last.target._number, last.number + last.count - 1)
+
+    def _mend(self) -> None:
+        """Make everything whole after an exception that may have come anywhere.
+
+        Schedules and waiting rooms are built anew. What was waiting for its turn is
+        due again at once; a poll that nothing carries or would end is cancelled.
+        """
+        now = self._now()
+        lines = self._lines
+        flights: list[Flight] = []
+        dues: list[tuple[float, Target]] = []
+        for target in self._targets:
+            flight = target._flight
+            if flight is not None:
+                target._number = max(target._number, flight.number)
+                target._place = ""
+                flights.append(flight)
+                target._entry = None
+            elif target._place:
+                dues.append((now, target))
+            elif target._entry is not None:
+                dues.append((target._entry[0], target))
+        self._live = sum(target.state not in ("done", "removed") for target in self._targets)
+        self._flying = len(flights)
+        lines.mend(flights, [target._line for target in self._targets], self._broken)
+        self._broken = []
+        # whoever is in is so by its flight alone, whoever waits by its entry
+        admission: Admission[Target] = Admission(self._admission.places, self._admission.each)
+        self._admission = admission
+        for flight in flights:
+            flight.admitted = admission.enter(flight.target.origin, flight.suspect)
+            flight.target.state = "polling"
+        self._opening.clear()
+        self._resolving.clear()
+        self._dues, self._timers = Schedule(), Schedule()
+        self._next_due = self._next_timer = FOREVER
+        for target in self._targets:
+            target._timer = None
+            target._place = ""
+        dues.sort(key=lambda each: each[0])
+        for due, target in dues:
+            if target.state in ("done", "removed") or target.paused:
+                target._entry = None
+            else:
+                self._schedule(target, max(target._next, target._number + 1), due)
+        for flight in flights:
+            waits = flight.line is None and flight.retry_at < FOREVER
+            if waits or flight.line is not None:
+                self._arm(flight.target, flight.wake)
+            else:
+                self._cancel(flight, "interrupted")
+        for target in list(self._targets):
+            if target.state in ("done", "removed") or target._flight is not None:
+                continue
+            if self._stopping:
+                self._retire(target, "stopped")
+                self._end(target)
+            elif target.paused:
+                target.state = "paused"
+            elif target._entry is None:
+                self._follow(target, max(target._next, target._number + 1), now)
+        self._stirred = True
+        self._unsound = False
 
     # what comes after a poll
 

@@ -338,6 +338,48 @@ class Lines:
         line.mask = 0
         line.short = False
 
+    def forget(self, fd: int) -> None:
+        """Watch a descriptor no more that no line is known for: it would be ready for ever."""
+        if self._readiness is not None and fd not in self.by_fd:
+            with suppress(OSError):
+                self._readiness.unregister(fd)
+
+    def mend(self, flights: list[Flight], kept: list[Line | None], broken: list[Line]) -> None:
+        """Let go of all lines that an exception may have left half done.
+
+        Args:
+            flights: polls under way; those whose line is of no use have none afterwards.
+            kept: lines of targets.
+            broken: lines that were being handled.
+        """
+        idle = list(self._idle)
+        pooled = {line for pool in self._pool.values() for line in pool}
+        flying = [flight.line for flight in flights]
+        every = dict.fromkeys([*flying, *kept, *idle, *pooled, *self.by_fd.values(), *broken])
+        under_way = set(flights)
+        for line in every:
+            if line is None:
+                continue
+            flight = line.flight
+            watched = line.cs is not None and self.by_fd.get(line.fd) is line
+            if line in broken:
+                sound = False
+            elif flight is not None:
+                sound = watched and flight.line is line and flight in under_way
+            else:  # closed, or idle
+                sound = line.cs is None or (
+                    watched and line in self._idle and (not self._shared or line in pooled)
+                )
+            if not sound:
+                self.discard(line)
+        for flight in flights:
+            if flight.line is not None and flight.line.flight is not flight:
+                flight.line = None
+        # of lines that nobody is told of any more
+        self.again = [
+            line for line in self.by_fd.values() if line.flight is not None and line.pending()
+        ]
+
     def hang_up(self, line: Line) -> None:
         """Close the connection of a line; its client can be opened again."""
         self._unwatch(line)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from hio.base import doing
 
@@ -46,8 +47,27 @@ SPARE: Final = 64
 
 #: Sockets that Python's select takes on Windows.
 WINDOWS_SELECT: Final = 512
+F = TypeVar("F", bound="Callable[..., Any]")
 #: Longest wait of `poll` in seconds: signals are looked at between.
 NAP: Final = 0.5
+
+
+def _guarded(method: F) -> F:
+    """Let a method find the poller whole, and note where an exception leaves it otherwise."""
+
+    @wraps(method)
+    def guarded(poller: Poller, *pa: Any, **kwa: Any) -> Any:
+        try:
+            if poller._unsound:
+                poller._mend()
+            return method(poller, *pa, **kwa)
+        except (KeyError, TypeError, ValueError):  # a wrong call: nothing was begun
+            raise
+        except BaseException:
+            poller._note_break()
+            raise
+
+    return cast("F", guarded)
 
 
 class Poller(Attempter):
@@ -139,6 +159,7 @@ class Poller(Attempter):
 
     # targets
 
+    @_guarded
     def add(self, url: str | TargetSpec, **options: Any) -> Target:
         """Add a target; its first poll is due at once, or a little later among many.
 
@@ -175,19 +196,22 @@ class Poller(Attempter):
             self._schedule(target, 0, phase)
         return target
 
+    @_guarded
     def remove(self, target: Target) -> None:
         """Remove a target; a poll under way ends as cancelled.
 
         Raises:
             KeyError: it is none of this poller's.
         """
-        del self._targets[target]
+        self._check(target)
         self._retire(target, "removed")
         if target._flight is not None:
             self._cancel(target._flight, "removed")
         self._end(target)
         target.state = "removed"
+        del self._targets[target]
 
+    @_guarded
     def pause(self, target: Target) -> None:
         """Let no poll of a target fall due until `resume`; one under way goes on.
 
@@ -202,6 +226,7 @@ class Poller(Attempter):
         if target._flight is None:
             target.state = "paused"
 
+    @_guarded
     def resume(self, target: Target) -> None:
         """Let polls of a target fall due again, on the same grid as before.
 
@@ -307,12 +332,14 @@ class Poller(Attempter):
         """Get ready; harmless when it is already. `service` does it too."""
         if self._readiness is not None:
             return
-        readiness = self._readiness = make_readiness()
-        waker = self._waker = Waker()
-        readiness.register(waker.fileno(), READ)
+        readiness = make_readiness()
+        if self._waker is None:
+            self._waker = Waker()
+        readiness.register(self._waker.fileno(), READ)
         self._lines.open(readiness)
         if self._lookup is None:
             self._lookup = Lookup(self.wake)
+        self._readiness = readiness  # last: an interrupt before it leaves all to be done again
 
     def wake(self) -> None:
         """End a `wait`, from another thread or a signal handler."""
@@ -322,13 +349,19 @@ class Poller(Attempter):
 
     def stop(self) -> None:
         """Begin nothing more; what is under way goes on to its end. See `done`."""
-        if self._stopping:
-            return
-        self._stopping = True
-        for target in self._targets:
-            self._retire(target, "stopped")
-            if target._flight is None:
-                self._end(target)
+        try:
+            if self._unsound:
+                self._mend()
+            if self._stopping:
+                return
+            self._stopping = True
+            for target in self._targets:
+                self._retire(target, "stopped")
+                if target._flight is None:
+                    self._end(target)
+        except BaseException:
+            self._note_break()
+            raise
 
     def close(self) -> None:
         """Stop at once: what is under way ends as cancelled, all connections are closed.
@@ -336,12 +369,17 @@ class Poller(Attempter):
         All that was due has its result then, also beyond the backlog. Harmless twice.
         """
         self.stop()
-        for target in self._targets:
-            if target._flight is not None:
-                self._cancel(target._flight, "stopped")
-                self._end(target)
-        while self._owed:
-            self._deliver(self._owed.popleft())
+        try:
+            for target in self._targets:
+                if target._flight is not None:
+                    self._cancel(target._flight, "stopped")
+                    self._end(target)
+            while self._owed:
+                self._tell(self._owed[0])
+                self._owed.popleft()
+        except BaseException:
+            self._note_break()
+            raise
         self._lines.close()
         self._events = []
         if self._own_lookup and self._lookup is not None:
@@ -394,25 +432,31 @@ class Poller(Attempter):
         Returns:
             How many results have come.
         """
-        readiness = self._readiness
-        if readiness is None:
-            self.open()
-            readiness = self._readiness
-            assert readiness is not None
         came = self._came
-        events = self._events
-        if events:
-            self._events = []
-        else:
-            events = readiness.poll(0.0, BATCH)
-        if events:
-            self._handle(readiness, events)
-        if self._lines.again:
-            self._handle_again()
-        tymth = self._tymth
-        now = (tymth() if tymth is not None else self._clock() - self._start) + self._shift
-        if now >= self._wake or self._stirred or self.stalled or self._resolving or self._owed:
-            self._turn(now)
+        try:
+            if self._unsound:
+                self._mend()
+            readiness = self._readiness
+            if readiness is None:
+                self.open()
+                readiness = self._readiness
+                assert readiness is not None
+            events = self._events
+            if events:
+                self._events = []
+            else:
+                events = readiness.poll(0.0, BATCH)
+            if events:
+                self._handle(readiness, events)
+            if self._lines.again:
+                self._handle_again()
+            tymth = self._tymth
+            now = (tymth() if tymth is not None else self._clock() - self._start) + self._shift
+            if now >= self._wake or self._stirred or self.stalled or self._resolving or self._owed:
+                self._turn(now)
+        except BaseException:
+            self._note_break()
+            raise
         if self._on_result is not None and self.results:
             self._hand_over(self._on_result)
         return self._came - came
