@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, Any, Final
 
-from .dispatching import Dispatcher
 from .errors import exchange_error
 from .exchanging import IDEMPOTENT
 from .judging import judge, may_retry, may_retry_status
 from .lines import Line, key_of, make_client, poll_limits
+from .mending import Mender
 from .results import PollResult
 from .scheduling import FOREVER
 from .shortcut import Shortcut
@@ -37,7 +37,7 @@ RETRY_FIRST: Final = 0.1
 RETRY_MOST: Final = 2.0
 
 
-class Attempter(Dispatcher):
+class Attempter(Mender):
     """Make polls over lines."""
 
     wakes: int
