@@ -389,13 +389,28 @@ def test_modules_import_from_rows_above_their_own() -> None:
     rows = [re.findall(r"`([a-z_]+)`", line.split("|")[1]) for line in lines if line[:3] == "| `"]
     place = {name: number for number, row in enumerate(rows) for name in row}
     for path in PACKAGE.glob("*.py"):
-        for node in ast.parse(path.read_text()).body:  # not those under TYPE_CHECKING
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        nodes = list(ast.walk(tree))
+        for each in nodes:
+            if isinstance(each, ast.If) and ast.unparse(each.test) == "TYPE_CHECKING":
+                nodes = [node for node in nodes if node not in each.body]
+        for node in nodes:
             if not isinstance(node, ast.ImportFrom) or not node.level:
                 continue
             names = [node.module] if node.module else [each.name for each in node.names]
             for name in names:
                 if path.stem in place and name in place:
                     assert place[name] <= place[path.stem], f"{path.stem} imports {name}"
+
+
+def test_public_modules_are_told_of_and_attributes() -> None:
+    promise = (DOCS / "compatibility.md").read_text(encoding="utf-8").split("all modules but ")[1]
+    assert set(re.findall(r"`(\w+)`", promise.split("are inner")[0])) == fasthio._MODULES
+    code = "import fasthio\nfor name in fasthio._MODULES: print(getattr(fasthio, name).__name__)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=TIME
+    )
+    assert set(done.stdout.split()) == {f"fasthio.{name}" for name in fasthio._MODULES}, done.stderr
 
 
 def test_every_page_is_in_the_contents() -> None:

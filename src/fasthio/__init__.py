@@ -7,11 +7,12 @@ a public name, so that `install(lazy=True)` may stand in a `.pth` file.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # True to type checkers; typing would cost more than all else here
 if TYPE_CHECKING:
+    from typing import Any
+
     from .clienting import (
         Client,
         ClientDoer,
@@ -93,9 +94,11 @@ _MODULES = frozenset(
     [
         "clienting",
         "connecting",
+        "demo",
         "engine",
         "errors",
         "eventing",
+        "fleet",
         "grammar",
         "installing",
         "polling",
@@ -127,6 +130,8 @@ def _check_engine() -> None:
     wanted = os.environ.get("FASTHIO_ENGINE") or "auto"
     if wanted in ("auto", "py"):
         return
+    import importlib.util  # costs nearly as much as typing
+
     if wanted != "c" or importlib.util.find_spec("._parser", __name__) is None:
         importlib.import_module(".engine", __name__)  # raises, with the reason
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import importlib
 import sys
-import threading
-from collections.abc import Sequence
-from importlib.machinery import ModuleSpec
-from types import ModuleType
-from typing import Any, Final
+from _thread import RLock, get_ident
+
+TYPE_CHECKING = False  # see __init__; neither typing nor threading: a .pth may bring this in
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+    from typing import Any, Final
 
 __all__ = ["NAMES", "install", "installed", "uninstall"]
 
@@ -32,7 +35,7 @@ _PACKAGE: Final = "hio.core.http"
 _THEIRS: Final = "hio.core.http.clienting"
 _OURS: Final = "fasthio.clienting"
 
-_lock = threading.RLock()
+_lock = RLock()
 _pairs: list[tuple[Any, Any]] = []  # (hio's object, ours) while installed
 _watcher: _Watcher | None = None  # while waiting for hio to be imported
 
@@ -123,7 +126,7 @@ class _Watcher:
     """
 
     def __init__(self) -> None:
-        self.local = threading.local()
+        self.depths: dict[int, int] = {}  # by thread
 
     def find_spec(
         self,
@@ -149,16 +152,20 @@ class _Watcher:
 
     def began(self) -> None:
         """Note that one of fasthio's modules is being executed in this thread."""
-        self.local.depth = self.depth + 1
+        self.depths[get_ident()] = self.depth + 1
 
     def ended(self) -> None:
         """Note that it is no longer."""
-        self.local.depth = self.depth - 1
+        depth = self.depth - 1
+        if depth > 0:
+            self.depths[get_ident()] = depth
+        else:
+            self.depths.pop(get_ident(), None)
 
     @property
     def depth(self) -> int:
         """Give how many of fasthio's modules are being executed in this thread."""
-        return getattr(self.local, "depth", 0)
+        return self.depths.get(get_ident(), 0)
 
     def settle(self) -> None:
         """Install, once `hio.core.http` is there and nothing of ours is half made."""
