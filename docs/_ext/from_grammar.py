@@ -199,14 +199,17 @@ def _documented(doc: str) -> dict[str, str]:
 
 
 def limits() -> str:
-    """List the limits with their defaults."""
+    """List the limits with their defaults and what they may be set to."""
     texts = _documented(grammar.Limits.__doc__ or "")
     rows = []
     for name in grammar.Limits.__dataclass_fields__:
         value = getattr(grammar.LIMITS, name)
         shown = "none" if value is None else f"{value:,}"
-        rows.append(f"| `{name}` | {shown} | {texts[name]} |")
-    return "\n".join(["| limit | default | bounds |", "| --- | --- | --- |", *rows, ""])
+        least, most = grammar._RANGES.get(name, (1, grammar.MAX_LENGTH))
+        end = "2^63 - 1" if most == 2**63 - 1 else f"{most:,}"
+        rows.append(f"| `{name}` | {shown} | {least:,} to {end} | {texts[name]} |")
+    head = ["| limit | default | may be | bounds |", "| --- | --- | --- | --- |"]
+    return "\n".join([*head, *rows, ""])
 
 
 # included from elsewhere ------------------------------------------------------
