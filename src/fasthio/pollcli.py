@@ -34,7 +34,8 @@ def add_poll(commands: Any) -> None:
         description="Poll URLs, each on a connection of its own that is kept. A response with a "
         "status of 400 or above, one that is not as expected, a malformed one and none at all are "
         "failures; after failures a target is polled less often. The exit status is 1 if any poll "
-        "failed. Ctrl-C lets polls under way end; a second one ends them.",
+        "failed, or what was found could not be written. Ctrl-C lets polls under way end; a second "
+        "one ends them.",
     )
     what = poll.add_argument_group("what is polled")
     what.add_argument(
@@ -85,7 +86,10 @@ def add_poll(commands: Any) -> None:
         "--retries", type=arguments.whole, metavar="N", help="further attempts within a poll"
     )
     when.add_argument(
-        "--jitter", type=arguments.seconds, metavar="S", help="put each poll off by up to that"
+        "--jitter",
+        type=arguments.seconds,
+        metavar="S",
+        help="put each poll off by up to that, less than --every",
     )
     how = poll.add_argument_group("how many at once")
     how.add_argument(
