@@ -113,6 +113,8 @@ class ResponseParser(BodyParser):
         Args:
             method: method of the request: HEAD and CONNECT change what has a body
                 (RFC 9112 6.3).
+        Raises:
+            TypeError: the method is no str.
         Cost: O(1); `body` and `headers` are new objects, those handed out stay as they are.
         """
     def reset(self) -> None:
@@ -392,6 +394,10 @@ def plain_json(body: bytearray, most: int, digits: int) -> bool:
         body: the octets, not changed.
         most: arrays and objects there may be; brackets within strings count as well.
         digits: fewest digits in a row, at least 1, that make a number long.
+    Returns:
+        True where there are at most `most` of the former and none of the latter.
+    Raises:
+        TypeError: the body is no bytearray.
     """
 
 peek: Callable[[int], int] | None
