@@ -18,6 +18,7 @@ from hio.help import Hict
 from fasthio import clienting
 from fasthio.clienting import Client, ClientDoer, Response, openClient
 from fasthio.grammar import Limits
+from fasthio.requesting import Requester
 from servers import CLOSE, JSON, OK, RESET, Loop, Request, Server, Wait, answer
 
 
@@ -456,3 +457,17 @@ def test_request_defaults_are_copies() -> None:
     client.request(reply=None, extra=None)
     assert "reply" not in client.requests[1]
     assert "extra" not in client.requests[1]
+
+
+def test_rebuild_that_takes_names_alone() -> None:
+    """A requester of a program's own gets its arguments by name, as from hio's client."""
+
+    class Named(Requester):
+        def rebuild(self, **kwa: Any) -> bytes:
+            return super().rebuild(**kwa)
+
+    with Server([Request(), OK]) as server, Loop(server) as loop:
+        client = loop.client(Client, server, requester=Named(port=server.port))
+        client.request(path="/a")
+        loop.run(client, until=lambda: client.responses, rounds=60)
+        assert not client.responses[0]["errored"]

@@ -186,16 +186,17 @@ class Sender(Linker):
             pouring = self._pours()
         if bare:
             octets = requester.build()
-        elif following is None:
-            octets = requester.rebuild(method, path, qargs, fragment, headers, body, data, fargs)
-        elif isinstance(requester, Requester):
-            octets = requester.rebuild(
-                method, path, qargs, fragment, headers, body, data, fargs,
-                target=following.origin_form,
-            )  # fmt: skip
         else:
-            octets = requester.rebuild(method, path, qargs, fragment, headers, body, data, fargs)
-            octets = retarget(octets, following.origin_form)
+            given: dict[str, Any] = {  # by name, as hio does: an override may take them so alone
+                "method": method, "path": path, "qargs": qargs, "fragment": fragment,
+                "headers": headers, "body": body, "data": data, "fargs": fargs,
+            }  # fmt: skip
+            if following is None:
+                octets = requester.rebuild(**given)
+            elif isinstance(requester, Requester):
+                octets = requester.rebuild(**given, target=following.origin_form)
+            else:
+                octets = retarget(requester.rebuild(**given), following.origin_form)
         self.waited = True
         timeouts = self._timeouts
         if exchange is None:
