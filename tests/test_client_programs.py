@@ -471,3 +471,25 @@ def test_rebuild_that_takes_names_alone() -> None:
         client.request(path="/a")
         loop.run(client, until=lambda: client.responses, rounds=60)
         assert not client.responses[0]["errored"]
+
+
+@pytest.mark.parametrize("name", ["build", "rebuild", "reinit", "transmit"])
+def test_method_replaced_on_an_instance_is_called_for_the_same_request(name: str) -> None:
+    with Server([Request(), OK] * 4) as server, Loop(server) as loop:
+        client = loop.client(Client, server)
+        for _ in range(2):
+            client.request(path="/same")
+            loop.run(client, until=lambda: client.responses, rounds=60)
+            client.responses.clear()
+        of = client if name == "transmit" else client.requester
+        calls = []
+        real = getattr(of, name)
+
+        def replaced(*pa: Any, **kwa: Any) -> Any:
+            calls.append(name)
+            return real(*pa, **kwa)
+
+        setattr(of, name, replaced)
+        client.request(path="/same")
+        loop.run(client, until=lambda: client.responses, rounds=60)
+        assert calls

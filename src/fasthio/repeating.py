@@ -198,6 +198,7 @@ class Repeater:
         whole = self._whole
         if (
             whole is not None
+            and not self._replaced()
             and data is None
             and fargs is None
             and self.port is whole.port  # 80 == 80.0, which is no port
@@ -251,6 +252,7 @@ class Repeater:
         whole = self._whole
         if (
             whole is None
+            or self._replaced()
             or self.port is not whole.port
             or whole.place
             != (self.hostname, self.scheme, self.portOptional, self.HttpVersionString)
@@ -259,6 +261,11 @@ class Repeater:
             return None
         self._retake(whole, request["qargs"], request["headers"])
         return whole
+
+    def _replaced(self) -> bool:
+        """Tell whether a program has put a function of its own in the place of a method here."""
+        own = self.__dict__
+        return "build" in own or "rebuild" in own or "reinit" in own
 
     def forget(self) -> None:
         """Find nothing that was made before: its making was interrupted."""

@@ -99,6 +99,7 @@ class Sender(Linker):
             and respondent.ended
             and not (respondent.msg or respondent.closed)
             and type(self).transmit in self._Transmits
+            and "transmit" not in self.__dict__
         ):
             return False
         whole = requester.repeat(request)
