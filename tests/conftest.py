@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import select
 import shlex
 import shutil
 import signal
@@ -105,3 +106,15 @@ def stage() -> Iterator[Stage]:
 
     with contextlib.ExitStack() as stack:
         yield Stage(stack)
+
+
+@pytest.fixture(params=["best", "selectors"])
+def readiness(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run on epoll, where there is one, and on what takes its place elsewhere."""
+    if request.param == "selectors":
+        from fasthio.waiting import SelectorReadiness
+
+        monkeypatch.setattr("fasthio.waiting.make_readiness", SelectorReadiness)
+        monkeypatch.setattr("fasthio.polling.make_readiness", SelectorReadiness)
+        monkeypatch.delattr(select, "EPOLLET", raising=False)
+    return str(request.param)

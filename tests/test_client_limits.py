@@ -37,6 +37,17 @@ def test_timeouts(timeout: Any, code: str, script: list[Any]) -> None:
         check_idle(client, loop)
 
 
+def test_timeout_of_the_same_request_again() -> None:
+    """D66: counted from its own beginning, whatever the tyme is."""
+    with Server([Request(), answer(b"good")] * 4) as server, Loop(server) as loop:
+        loop.tymist.tick(1000.0)
+        client = make(server, loop, timeout=5.0)
+        for count in range(1, 5):
+            client.request(path="/same")
+            loop.run(client, until=lambda count=count: settled(client, count), rounds=60)
+        assert [each["body"] for each in client.responses] == [b"good"] * 4
+
+
 def test_timeout_first_holds_for_each_response() -> None:
     """D66: also on a connection that has carried a response before."""
     with Server([Request(), OK, Request(), SILENT]) as server, Loop(server) as loop:

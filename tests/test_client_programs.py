@@ -474,14 +474,19 @@ def test_rebuild_that_takes_names_alone() -> None:
 
 
 @pytest.mark.parametrize("name", ["build", "rebuild", "reinit", "transmit"])
-def test_method_replaced_on_an_instance_is_called_for_the_same_request(name: str) -> None:
+@pytest.mark.parametrize("of_class", [False, True])
+def test_method_replaced_is_called_for_the_same_request(
+    monkeypatch: pytest.MonkeyPatch, name: str, of_class: bool
+) -> None:
+    """D80: on the instance, or on the class."""
     with Server([Request(), OK] * 4) as server, Loop(server) as loop:
         client = loop.client(Client, server)
         for _ in range(2):
             client.request(path="/same")
             loop.run(client, until=lambda: client.responses, rounds=60)
             client.responses.clear()
-        of = client if name == "transmit" else client.requester
+        of: Any = client if name == "transmit" else client.requester
+        of = type(of) if of_class else of
         calls = []
         real = getattr(of, name)
 
@@ -489,7 +494,7 @@ def test_method_replaced_on_an_instance_is_called_for_the_same_request(name: str
             calls.append(name)
             return real(*pa, **kwa)
 
-        setattr(of, name, replaced)
+        monkeypatch.setattr(of, name, replaced)
         client.request(path="/same")
         loop.run(client, until=lambda: client.responses, rounds=60)
         assert calls

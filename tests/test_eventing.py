@@ -544,3 +544,12 @@ def test_idle_parse_takes_nothing(source: type[eventing.EventSource]) -> None:
         es.parse()
     assert es.parser is not None
     assert es.ended is None
+
+
+def test_line_feed_in_another_buffer(engine: ModuleType) -> None:
+    """D70: a CR that something followed has its line end behind it, whatever buffer comes next."""
+    parser = engine.EventParser()
+    events: list[dict[str, Any]] = []
+    parser.feed(bytearray(b"data: a\rX"), events)
+    parser.feed(bytearray(b"\n"), events)
+    assert events == [{"id": None, "name": "", "data": "a"}]

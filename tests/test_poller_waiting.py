@@ -15,12 +15,10 @@ import pytest
 from hio.base import doing
 from hio.core.http import clienting as hios
 
-from fasthio import waiting
 from fasthio.clienting import Client, ClientDoer
 from fasthio.demo import serving
 from fasthio.polling import Poller, PollerDoer, ReadyDoist
 from fasthio.resolving import Address
-from fasthio.waiting import SelectorReadiness
 
 TOCK = 0.0078125
 CYCLES = 16
@@ -44,16 +42,6 @@ def closed() -> Iterator[int]:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield taken.getsockname()[1]
-
-
-@pytest.fixture(params=["best", "selectors"])
-def readiness(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Run on epoll, where there is one, and on what takes its place elsewhere."""
-    if request.param == "selectors":
-        monkeypatch.setattr(waiting, "make_readiness", SelectorReadiness)
-        monkeypatch.setattr("fasthio.polling.make_readiness", SelectorReadiness)
-        monkeypatch.delattr(select, "EPOLLET", raising=False)
-    return str(request.param)
 
 
 class Turns(Counter[float]):

@@ -43,16 +43,6 @@ def root() -> Iterator[str]:
         yield root
 
 
-@pytest.fixture(params=["best", "selectors"])
-def readiness(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Run on epoll, where there is one, and on what takes its place elsewhere."""
-    if request.param == "selectors":
-        monkeypatch.setattr(waiting, "make_readiness", SelectorReadiness)
-        monkeypatch.setattr("fasthio.polling.make_readiness", SelectorReadiness)
-        monkeypatch.delattr(select, "EPOLLET", raising=False)
-    return str(request.param)
-
-
 class PingPong(doing.Doer):  # type: ignore[misc]
     """Send a request, wait for its response, send the next; then end the Doist as Ctrl-C does."""
 

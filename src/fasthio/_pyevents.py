@@ -232,6 +232,8 @@ class EventParser:
         if end:
             block = bytes(raw[start:end])
             taken = self._lines(block, start, found, room)
+            if end < len(raw):
+                self._swallow = False  # what follows is there, and no LF
             if self._error is not None:
                 return start + taken
             start = end

@@ -142,10 +142,11 @@ class Publisher:
             respondent.length = snapshot[8]
         content_type = headers.get(_CONTENT_TYPE)
         if content_type:
-            respondent.jsoned, respondent.evented, respondent.encoding = self._media_of(
-                content_type
-            )
-            if respondent.evented:
+            jsoned, evented, encoding = self._media_of(content_type)
+            respondent.jsoned = jsoned
+            respondent.evented = evented
+            respondent.encoding = encoding
+            if evented:
                 respondent._begin_events()
         if status in self._redirects:
             respondent.redirectant = True

@@ -453,10 +453,13 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
 
     def _pay(self) -> None:
         """Deliver results of skipped polls as there is room."""
-        owed = self._owed
-        while owed and len(self.results) + self._flying < self._backlog:
-            self._tell(owed[0])
-            owed.popleft()
+        while self._payable():
+            self._tell(self._owed[0])
+            self._owed.popleft()
+
+    def _payable(self) -> bool:
+        """Tell whether a result of skipped polls is owed, and there is room for it."""
+        return bool(self._owed) and len(self.results) + self._flying < self._backlog
 
     def _tell(self, result: PollResult) -> None:
         """Put a result out, in steps that `_note_break` can bring to their end."""

@@ -409,8 +409,7 @@ class Poller(Attempter):
             or bool(self._lines.again)
             or bool(self._events)
             or (self.stalled and self._room())
-            # while the backlog is full there is nothing to be done about them
-            or (bool(self._owed) and len(self.results) + self._flying < self._backlog)
+            or self._payable()
         )
 
     def wait(self, seconds: float) -> None:

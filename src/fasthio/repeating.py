@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 from hio import help
 
@@ -178,6 +178,8 @@ class Repeater:
     _lined: bytes
     _lines: list[bytes] | None
     _whole: Whole | None
+    _Kind: ClassVar[Any]  # the class whose methods make requests, ...
+    _Ways: ClassVar[tuple[Any, ...]]  # ... and those methods, unless a program replaces them
     _built: Built
     _queried: Queried | None
     _path: object  # the path that was taken apart last ...
@@ -263,9 +265,12 @@ class Repeater:
         return whole
 
     def _replaced(self) -> bool:
-        """Tell whether a program has put a function of its own in the place of a method here."""
+        """Tell whether a program has put a function of its own in the place of a method."""
         own = self.__dict__
-        return "build" in own or "rebuild" in own or "reinit" in own
+        if "build" in own or "rebuild" in own or "reinit" in own:
+            return True
+        kind = self._Kind
+        return (kind.build, kind.rebuild, kind.reinit) != self._Ways
 
     def forget(self) -> None:
         """Find nothing that was made before: its making was interrupted."""

@@ -592,3 +592,7 @@ class Requester(Repeater):
         if self.portOptional and (self.scheme, self.port) in _DEFAULT_PORTS:
             return host
         return b"%b:%d" % (host, number)
+
+
+Requester._Kind = Requester
+Requester._Ways = (Requester.build, Requester.rebuild, Requester.reinit)
