@@ -30,6 +30,9 @@ cdef inline Py_ssize_t ev_find(const char *buf, Py_ssize_t size, Py_ssize_t at, 
     return size if place == NULL else place - buf
 
 
+EV_AT_WORK = "the parser is at work: a call while another one is under way"
+
+
 cdef class EventParser:
     """Parse an event stream as its octets come (WHATWG HTML 9.2)."""
 
@@ -41,6 +44,7 @@ cdef class EventParser:
     cdef Py_ssize_t _held  # octets allocated for it
     cdef Py_ssize_t _size  # octets in it; -1 before the first data field
     cdef bint _begun, _swallow, _ended
+    cdef bint _busy  # a call is under way: none may begin within it
 
     def __cinit__(self):
         self._data = NULL
@@ -51,6 +55,8 @@ cdef class EventParser:
         PyMem_Free(self._data)
 
     def __init__(self, *, limits=None):
+        if self._busy:
+            raise RuntimeError(EV_AT_WORK)
         if limits is None:
             limits = LIMITS
         self._line_limit = min(limits.event_line, PY_SSIZE_T_MAX - 1)
@@ -123,6 +129,8 @@ cdef class EventParser:
             self._reset()
 
     cdef int _reset(self) except -1:
+        if self._busy:
+            raise RuntimeError(EV_AT_WORK)
         self._begun = False
         self._bom = None
         self._consumed = 0
@@ -153,6 +161,8 @@ cdef class EventParser:
         cdef Py_ssize_t dead, size
         cdef Py_ssize_t room = -1
         cdef list found
+        if self._busy:
+            raise RuntimeError(EV_AT_WORK)
         if self._ended:
             return 0
         if raw is not self._raw:
@@ -161,6 +171,7 @@ cdef class EventParser:
         if self._queue_limit >= 0:
             room = max(self._queue_limit - len(events), 0)
         found = []
+        self._busy = True  # an error is made of Python code, which may let others run
         PyObject_GetBuffer(raw, &view, PyBUF_SIMPLE)  # held: nobody may move the octets
         try:
             size = view.len
@@ -169,6 +180,7 @@ cdef class EventParser:
             self._size = -1  # the data that it counts may not be in place
             raise
         finally:
+            self._busy = False
             PyBuffer_Release(&view)
         if eof and self._error is None:
             self._drop()

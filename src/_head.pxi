@@ -380,8 +380,9 @@ cdef class HeadParser(LineParser):
     cdef int _drop_template(self) except -1:
         cdef Py_ssize_t count = self._head_count, index
         self._head_count = self._head_size = self._head_begin = 0
-        self._head_version = self._head_status = self._head_reason = self._head_headers = None
+        self._head_version = self._head_status = self._head_reason = None
         for index in range(count):
             Py_DECREF(<object>self._head_lines[index].name)
             Py_DECREF(<object>self._head_lines[index].value)
+        self._head_headers = None  # last: what a mapping does when it goes may be anything
         return 0

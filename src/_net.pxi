@@ -77,7 +77,19 @@ cdef extern from *:
         return PyByteArray_GET_SIZE(buffer);
     #endif
     }
+    /* Fail where somebody has a view of a bytearray, so that it cannot grow. */
+    static inline int fasthio_growable(PyObject *buffer) {
+        const Py_ssize_t size = PyByteArray_GET_SIZE(buffer);
+    #if FASTHIO_INSIDE
+        if (((PyByteArrayObject *)buffer)->ob_exports == 0)
+            return 0;
+    #endif
+        if (PyByteArray_Resize(buffer, size + 1) < 0)
+            return -1;
+        return PyByteArray_Resize(buffer, size);
+    }
     """
+    int fasthio_growable(bytearray buffer) except -1
     Py_ssize_t fasthio_room(bytearray buffer)
     void fasthio_huge(bytearray buffer)
     Py_ssize_t fasthio_recv(int fd, char *where, Py_ssize_t size, int flags) nogil
@@ -94,6 +106,7 @@ from libc.string cimport memcpy as _net_copy
 
 cdef enum:
     _NET_STACK = 16384
+    _NET_MOST = 2147483647
     _NET_STEP = 4194304  # octets a large buffer is made longer by ahead of time, at least
 
 
@@ -130,6 +143,9 @@ def receive(int fd, buffer, Py_ssize_t size, Py_ssize_t ahead=0):  # untraced
         raise TypeError(f"buffer must be a bytearray, not {type(buffer).__name__}")
     if first <= 0:
         raise ValueError(f"size must be positive: {size}")
+    if size > _NET_MOST or _net_size(<bytearray>buffer) > PY_SSIZE_T_MAX - size - 1:
+        raise ValueError(f"size must be at most {_NET_MOST}: {size}")
+    fasthio_growable(<bytearray>buffer)  # before octets are taken that would be lost
     if FASTHIO_INSIDE and ahead >= _NET_STEP and size > _NET_STACK:
         return _receive_large(fd, <bytearray>buffer, size, ahead)
     # a nonblocking socket gives so few octets sooner than the GIL would be back

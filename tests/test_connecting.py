@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import socket
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -76,6 +77,24 @@ def test_receive_nothing(
     with pytest.raises(ValueError, match="size must be positive"):
         engine.receive(ours.fileno(), buffer, size)
     assert engine.receive(ours.fileno(), buffer, 10) == 3
+
+
+def test_receive_what_no_buffer_can_hold(
+    engine: ModuleType, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    """A size beyond all bounds, or a buffer that cannot grow: refused, no octet is lost."""
+    ours, theirs = pair
+    theirs.send(b"a" * 20_000)
+    buffer = bytearray(b"x" * 100)
+    for size in (2**31, sys.maxsize - 10, sys.maxsize):
+        with pytest.raises(ValueError, match="size must be at most 2147483647"):
+            engine.receive(ours.fileno(), buffer, size)
+    with memoryview(buffer), pytest.raises(BufferError):
+        engine.receive(ours.fileno(), buffer, 30_000)
+    assert buffer == b"x" * 100
+    while len(buffer) < 20_100:
+        assert engine.receive(ours.fileno(), buffer, 30_000) > 0
+    assert buffer == b"x" * 100 + b"a" * 20_000
 
 
 def test_receive_into_a_bytearray_alone(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import sys
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -553,3 +554,31 @@ def test_line_feed_in_another_buffer(engine: ModuleType) -> None:
     parser.feed(bytearray(b"data: a\rX"), events)
     parser.feed(bytearray(b"\n"), events)
     assert events == [{"id": None, "name": "", "data": "a"}]
+
+
+@pytest.mark.parametrize("way", ["reset", "feed", "__init__"])
+def test_call_while_an_error_is_made(
+    engine: ModuleType, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """Making an error runs Python code, which may run anything: the parser is not to be touched."""
+    parser = engine.EventParser(limits=Limits(event=16))
+    refused = []
+
+    def profile(frame: Any, what: str, arg: Any) -> None:
+        if what == "call" and frame.f_code.co_name == "parse_error":
+            sys.setprofile(None)
+            with pytest.raises(RuntimeError, match="at work"):
+                getattr(parser, way)(*([bytearray(b"data: z\n\n"), []] if way == "feed" else []))
+            refused.append(way)
+
+    raw = bytearray(b"data: x\ndata: " + b"y" * 64 + b"\n")
+    sys.setprofile(profile)
+    try:
+        with pytest.raises(EventError):
+            parser.feed(raw, [])
+    finally:
+        sys.setprofile(None)
+    assert refused == [way]
+    parser.reset()
+    events: list[dict[str, Any]] = []
+    assert parser.feed(bytearray(b"data: z\n\n"), events) == 1

@@ -390,3 +390,35 @@ def test_init_within_a_call(engine: ModuleType) -> None:
     assert "c7" in made  # a head that is like the one before is a copy, with values set anew
     parser.__init__(mapping=CIMultiDict)  # at rest it may
     assert feed(parser, SHORT_MESSAGE) == b""
+
+
+def test_mapping_that_parses_when_it_goes(engine: ModuleType) -> None:
+    """The last headers of a parser made anew go when nothing of its template is in use."""
+
+    class Map(CIMultiDict[str]):
+        def __del__(self) -> None:
+            if armed:
+                armed.clear()
+                parser.start()
+                parser.parse(bytearray(head(2)))
+
+    def head(number: int) -> bytes:
+        return HEAD + b"X-One-%d: a%d\r\nX-Two-%d: b\r\nContent-Length: 0\r\n\r\n" % (
+            number, number, number,
+        )  # fmt: skip
+
+    armed: list[int] = []
+    parser = engine.ResponseParser(mapping=Map)
+    for _ in range(20):
+        for _ in range(3):
+            parser.start()
+            parser.parse(bytearray(head(1)))
+        parser.start()
+        armed.append(1)
+        parser.__init__(mapping=Map)
+        armed.clear()
+        parser.start()
+        octets = head(1)
+        assert parser.parse(bytearray(octets)) == len(octets)
+        assert parser.headers["X-One-1"] == "a1"
+    gc.collect()

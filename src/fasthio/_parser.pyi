@@ -286,7 +286,11 @@ class EventParser:
         Cost: O(new octets).   hio: D70 to D78.
         """
     def reset(self) -> None:
-        """Begin a new stream: an unfinished event is dropped; `leid` and `retry` stay."""
+        """Begin a new stream: an unfinished event is dropped; `leid` and `retry` stay.
+
+        Raises:
+            RuntimeError: called while a call of the same parser is under way.
+        """
 
 @final
 class Publisher:
@@ -374,7 +378,9 @@ def receive(fd: int, buffer: bytearray, size: int, ahead: int = 0) -> int:
         Octets appended, 0 once the peer has closed its side, or minus the errno.
     Raises:
         TypeError: `buffer` is no bytearray; nothing was received then.
-        ValueError: `size` is not positive: 0 octets would look like the end.
+        BufferError: somebody has a view of it; nothing was received.
+        ValueError: `size` is not positive: 0 octets would look like the end. Or it is
+            beyond 2**31 - 1.
     """
 
 def send(fd: int, buffer: bytearray | bytes) -> int:

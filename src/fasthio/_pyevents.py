@@ -19,6 +19,7 @@ __all__ = ["EventParser"]
 
 _BOM: Final = b"\xef\xbb\xbf"
 _LINE_END: Final = re.compile(rb"\r\n|\r|\n")
+_AT_WORK: Final = "the parser is at work: a call while another one is under way"
 _NEAR: Final = 32  # octets of a line that an error shows
 
 
@@ -41,6 +42,7 @@ class EventParser:
     __slots__ = (
         "_begun",
         "_bom",
+        "_busy",
         "_consumed",
         "_count",
         "_data",
@@ -60,6 +62,7 @@ class EventParser:
     )
 
     _bom: str | None
+    _busy: bool
     _data: list[bytes]
     _error: ParseError | None
     _id: str | None
@@ -69,6 +72,9 @@ class EventParser:
     _retry: int | None
 
     def __init__(self, *, limits: Limits | None = None) -> None:
+        if getattr(self, "_busy", False):
+            raise RuntimeError(_AT_WORK)
+        self._busy = False  # a call is under way: none may begin within it
         if limits is None:
             limits = LIMITS
         self._line_limit = limits.event_line
@@ -131,6 +137,8 @@ class EventParser:
         An unfinished event, an error and the end are forgotten; `leid` and
         `retry` are kept, and events without an id take `leid`.   hio: D79.
         """
+        if self._busy:
+            raise RuntimeError(_AT_WORK)
         self._begun = False  # the first octets were looked at for a BOM
         self._bom = None
         self._consumed = 0
@@ -171,6 +179,8 @@ class EventParser:
             raise TypeError("raw must be a bytearray, not " + type(raw).__name__)
         if self._error is not None:
             raise self._error.with_traceback(None)
+        if self._busy:
+            raise RuntimeError(_AT_WORK)
         if self._ended:
             return 0
         if raw is not self._raw:
@@ -181,11 +191,14 @@ class EventParser:
             room = max(self._queue_limit - len(events), 0)
         found: list[dict[str, Any]] = []
         try:
+            self._busy = True  # an error is made of Python code, which may let others run
             dead = self._take(raw, found, room)
         except BaseException:
             self._data = []  # no line of it is to be counted twice
             self._size = 0
             raise
+        finally:
+            self._busy = False
         if eof and self._error is None:
             self._drop()
             dead = len(raw)

@@ -13,6 +13,8 @@ __all__ = ["peek", "receive", "send"]
 
 #: This engine has no cheap way to look without taking; callers read instead.
 peek: Final = None
+#: Most octets of one call.
+_MOST: Final = 2**31 - 1
 
 
 def receive(fd: int, buffer: bytearray, size: int, ahead: int = 0) -> int:
@@ -28,12 +30,18 @@ def receive(fd: int, buffer: bytearray, size: int, ahead: int = 0) -> int:
         Octets appended, 0 once the peer has closed its side, or minus the errno.
     Raises:
         TypeError: `buffer` is no bytearray; nothing was received then.
-        ValueError: `size` is not positive: 0 octets would look like the end.
+        BufferError: somebody has a view of it; nothing was received.
+        ValueError: `size` is not positive: 0 octets would look like the end. Or it is
+            beyond 2**31 - 1.
     """
     if not isinstance(buffer, bytearray):
         raise TypeError(f"buffer must be a bytearray, not {type(buffer).__name__}")
     if size <= 0:
         raise ValueError(f"size must be positive: {size}")
+    if size > _MOST:
+        raise ValueError(f"size must be at most {_MOST}: {size}")
+    buffer.append(0)  # fails before octets are taken that would be lost
+    del buffer[-1]
     try:
         octets = os.read(fd, size)
     except OSError as error:
