@@ -67,6 +67,7 @@ include "_body.pxi"
 
 cdef octets_t NOTHING = b""  # for buffers of no octets, which may have no address
 AT_WORK = "the parser is at work: a call from within its own mapping, or from two threads"
+INTERRUPTED = "an exception has broken the last call off: begin anew with start()"
 OWN_BODY = "the body of this message is no buffer to read it from"
 
 
@@ -215,7 +216,11 @@ cdef class ResponseParser(BodyParser):
             except BaseException:
                 fasthio_drop(rx, <Py_ssize_t>(self.consumed - before))
                 raise
-            fasthio_drop(rx, count)
+            try:
+                fasthio_drop(rx, count)
+            except BaseException:  # somebody has a view: the same octets would be taken again
+                self._break_off()
+                raise
             return count
 
     def feed(self, data, bint eof=False):
@@ -312,13 +317,26 @@ cdef class ResponseParser(BodyParser):
             raise RuntimeError(AT_WORK)
         if self.error is not None:
             raise self.error.with_traceback(None)
+        if self._state == FAILED:
+            raise RuntimeError(INTERRUPTED)
         if eof:
             self._eof = True
         self._busy = True
         try:
             return self._walk(buf, size, head_only)
+        except (ParseError, BufferError):
+            raise  # nothing is half done: a body that somebody views did not grow
+        except BaseException:
+            self._break_off()
+            raise
         finally:
             self._busy = False  # untraced
+
+    cdef int _break_off(self) except -1:
+        """End the message for good: it is half parsed, or its octets would be taken again."""
+        self._state = FAILED
+        self._scanned = self._room = 0
+        return 0
 
     cdef Py_ssize_t _walk(self, octets_t buf, Py_ssize_t size, bint head_only) except -1:
         cdef Py_ssize_t pos = 0, before

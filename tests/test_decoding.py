@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import json
 import zlib
 from operator import attrgetter
@@ -494,3 +495,40 @@ def test_coded_event_stream_is_an_error() -> None:
             client.request()
             loop.run(client, until=lambda: client.responses, rounds=60)
             assert client.responses[0]["error"].code == "undecodable"
+
+
+def test_empty_members_are_taken_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What zlib leaves at the end of a member it copies: never the whole of a body."""
+    given: list[int] = []
+    real = zlib.decompressobj
+
+    class Counted:
+        def __init__(self, *pa: Any) -> None:
+            self.it = real(*pa)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.it, name)
+
+        def decompress(self, octets: bytes, most: int) -> bytes:
+            given.append(len(octets))
+            return self.it.decompress(octets, most)
+
+    monkeypatch.setattr(zlib, "decompressobj", Counted)
+    decoder = decoder_for("gzip")
+    assert decoder is not None
+    body = gzip.compress(b"") * 10_000 + gzip.compress(b"end")
+    assert b"".join(decoder.feed(body)) == b"end"
+    decoder.finish()
+    assert len(given) < 11_000
+    assert max(given) <= 16_384
+
+
+@pytest.mark.parametrize("step", [1, 7, 100_000])
+def test_octets_after_the_end_of_deflate(step: int) -> None:
+    """However they are cut: an error, as it is no body of many members."""
+    body = zlib.compress(b"whole") + zlib.compress(b"more")
+    decoder = decoder_for("deflate")
+    assert decoder is not None
+    pieces = (decoder.feed(body[at : at + step]) for at in range(0, len(body), step))
+    with pytest.raises(errors.DecodeError, match="after the end"):
+        list(itertools.chain.from_iterable(pieces))

@@ -422,3 +422,61 @@ def test_mapping_that_parses_when_it_goes(engine: ModuleType) -> None:
         assert parser.parse(bytearray(octets)) == len(octets)
         assert parser.headers["X-One-1"] == "a1"
     gc.collect()
+
+
+@pytest.mark.parametrize("where", ["add", "call"])
+@pytest.mark.parametrize("way", ["parse", "take", "feed"])
+def test_exception_of_another_kind_ends_the_message(
+    engine: ModuleType, where: str, way: str
+) -> None:
+    """What is half parsed does not go on: no field twice, no value under another name."""
+    armed: list[int] = []
+
+    class Map(CIMultiDict[str]):
+        def __init__(self, *pa: Any) -> None:
+            if armed and where == "call":
+                raise MemoryError
+            super().__init__(*pa)
+
+        def add(self, name: str, value: str) -> None:
+            if armed and where == "add":
+                raise MemoryError
+            super().add(name, value)
+
+    parser = engine.ResponseParser(mapping=Map)
+    octets = bytearray(b"HTTP/1.1 200 OK\nA: b\nTransfer-Encoding: chunked\n")
+    octets = bytearray(octets.replace(b"\n", b"\r\n")) + b" \r\n"  # folded: line by line
+    rest = b"\r\n1\r\nx\r\n0\r\nC: d\r\n\r\n"
+    if where == "add":
+        armed.append(1)
+        with pytest.raises(MemoryError):
+            getattr(parser, way)(octets + rest)
+    else:
+        fed = getattr(parser, way)(octets + rest[:8])
+        assert fed
+        armed.append(1)
+        with pytest.raises(MemoryError):
+            getattr(parser, way)(bytearray(rest[8:]))
+    armed.clear()
+    assert (parser.state, parser.error, parser.done) == ("failed", None, False)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="broken the last call off"):
+            getattr(parser, way)(bytearray(rest))
+    parser.start()
+    octets = bytearray(octets + rest)
+    assert getattr(parser, way)(octets) > 0
+    assert list(parser.headers.items()) == [("A", "b"), ("Transfer-Encoding", "chunked")]
+    assert list(parser.trailers.items()) == [("C", "d")]
+
+
+def test_take_from_a_buffer_that_is_viewed(engine: ModuleType) -> None:
+    """The octets that could not be deleted are not taken for what follows."""
+    parser = engine.ResponseParser()
+    rx = bytearray(HEAD + b"Content-Length: 9\r\n\r\nabc")
+    with memoryview(rx), pytest.raises(BufferError):
+        parser.take(rx)
+    with pytest.raises(RuntimeError, match="broken the last call off"):
+        parser.take(rx)
+    parser.start()
+    parser.take(rx)
+    assert (parser.status, parser.body) == (200, b"abc")

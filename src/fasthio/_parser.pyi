@@ -147,7 +147,9 @@ class ResponseParser(BodyParser):
             ChunkError: a chunk-size line, or no CRLF after the data (RFC 9112 7.1).
             LimitError: more than `limits` allow.
             ClosureError: `eof` inside the message (RFC 9112 8).
-            RuntimeError: called while a call of the same parser is under way.
+            RuntimeError: called while a call of the same parser is under way; or after one
+                that ended in an exception of another kind, as MemoryError: the message is
+                half parsed, and its parser begins anew with `start`.
             ValueError: octets of this message are kept by `feed`; or `rx` is its `body`.
         The same ParseError is raised again by each call until `start`. What was consumed
         before it is in `consumed`, what was understood in the attributes.
@@ -164,7 +166,7 @@ class ResponseParser(BodyParser):
         Returns:
             Octets deleted.
         Raises:
-            BufferError: somebody else has a view of `rx`.
+            BufferError: somebody else has a view of `rx`; the message cannot go on.
             ParseError: as for `parse`.
         """
     def feed(self, data: bytes | bytearray | memoryview, eof: bool = False) -> int:

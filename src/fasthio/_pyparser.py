@@ -18,6 +18,7 @@ from ._pylines import (
     CHUNK_END,
     CHUNK_SIZE,
     DONE,
+    FAILED,
     FIELD_LINE,
     FIXED,
     START_LINE,
@@ -26,6 +27,7 @@ from ._pylines import (
 )
 from ._pynet import peek, receive, send
 from ._pypublish import Publisher
+from .errors import ParseError
 from .grammar import FRAMINGS, MAX_LENGTH, STATES, Limits
 
 __all__ = [
@@ -42,6 +44,7 @@ __all__ = [
 NAME: Final = "py"
 
 _AT_WORK: Final = "the parser is at work: a call from within its own mapping, or from two threads"
+_INTERRUPTED: Final = "an exception has broken the last call off: begin anew with start()"
 _OWN_BODY: Final = "the body of this message is no buffer to read it from"
 
 
@@ -143,7 +146,11 @@ class ResponseParser(BodyParser):
             if isinstance(rx, bytearray):
                 del rx[: self.consumed - before]
             raise
-        del rx[:count]
+        try:
+            del rx[:count]
+        except BaseException:  # somebody has a view: the same octets would be taken again
+            self._break_off()
+            raise
         return count
 
     def feed(self, data: bytes | bytearray | memoryview, eof: bool = False) -> int:
@@ -190,13 +197,25 @@ class ResponseParser(BodyParser):
             raise RuntimeError(_AT_WORK)
         if self.error is not None:
             raise self.error.with_traceback(None)
+        if self._state == FAILED:
+            raise RuntimeError(_INTERRUPTED)
         if eof:
             self._eof = True
         try:
             self._busy = True
             return self._walk(rx, head_only)
+        except (ParseError, BufferError):
+            raise  # nothing is half done: a body that somebody views did not grow
+        except BaseException:
+            self._break_off()
+            raise
         finally:
             self._busy = False
+
+    def _break_off(self) -> None:
+        """End the message for good: it is half parsed, or its octets would be taken again."""
+        self._state = FAILED
+        self._scanned = 0
 
     def _walk(self, rx: bytes | bytearray, head_only: bool) -> int:
         pos = 0

@@ -19,6 +19,8 @@ __all__ = ["Decoder", "accepted", "decoder_for"]
 
 #: Most octets one step of a decoder gives.
 STEP: Final = 262_144
+#: Octets that zlib is given at once: a body can be of empty members alone, 20 octets each.
+_PIECE: Final = 16_384
 #: Most codings in one Content-Encoding; each may multiply what the next has to do.
 MOST_CODINGS: Final = 3
 
@@ -57,10 +59,18 @@ class Zlib:
         return zlib.decompressobj(zlib.MAX_WBITS if framed else -zlib.MAX_WBITS)
 
     def feed(self, octets: bytes) -> Iterator[bytes]:
+        # zlib copies what it leaves, at the end of each member: of a piece, not of all
+        for at in range(0, len(octets), _PIECE):
+            yield from self._feed(octets[at : at + _PIECE])
+
+    def _feed(self, octets: bytes) -> Iterator[bytes]:
         while octets:
             if self._object is None:
-                if self._begun and not octets.strip(b"\0"):
-                    return  # padding after the last member (RFC 1952 2.2)
+                if self._begun:
+                    if self.name != "gzip":
+                        raise exchange_error("undecodable", f"{self.name}: octets after the end")
+                    if not octets.strip(b"\0"):
+                        return  # padding after the last member (RFC 1952 2.2)
                 self._object = self._start(octets)
                 self._begun = True
             try:
@@ -72,8 +82,6 @@ class Zlib:
             if self._object.eof:
                 octets = self._object.unused_data
                 self._object = None
-                if self.name != "gzip" and octets:
-                    raise exchange_error("undecodable", f"{self.name}: octets after the end")
             else:
                 octets = self._object.unconsumed_tail
 

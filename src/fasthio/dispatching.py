@@ -10,8 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import random
-from collections import Counter, deque
-from contextlib import suppress
+from collections import Counter, OrderedDict, deque
 from typing import TYPE_CHECKING, Final
 
 from hio.base import tyming
@@ -126,7 +125,7 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
         self._burst = max(1.0, openings / 16)
         self._tokens = self._burst  # connections that may be opened at once
         self._filled = 0.0  # tyme they were last counted
-        self._opening: deque[Target] = deque()  # targets that wait for one
+        self._opening: OrderedDict[Target, None] = OrderedDict()  # targets that wait for one
         self._resolving: dict[tuple[str, int], dict[Target, None]] = {}
         self._lookup: Lookup | None = None
 
@@ -360,11 +359,11 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
         # a whole one, but for what adding up has lost
         while self._opening and self._tokens >= 1.0 - 1e-9:
             self._tokens -= 1.0
-            self._join(self._opening.popleft(), now)
+            self._join(self._opening.popitem(last=False)[0], now)
 
     def _join_opening(self, target: Target, now: float) -> None:
         self._move(target, "opening", now)
-        self._opening.append(target)
+        self._opening[target] = None
 
     def _join(self, target: Target, now: float) -> None:
         self._move(target, "admission", now)
@@ -483,8 +482,7 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
         if place == "admission":
             self._admission.drop(target, target.origin)
         elif place == "opening":
-            with suppress(ValueError):  # taken out by what was interrupted
-                self._opening.remove(target)
+            self._opening.pop(target, None)  # or taken out by what was interrupted
         elif place == "resolving":
             self._leave_resolving(target)
             self._disarm(target)

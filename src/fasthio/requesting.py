@@ -594,5 +594,4 @@ class Requester(Repeater):
         return b"%b:%d" % (host, number)
 
 
-Requester._Kind = Requester
 Requester._Ways = (Requester.build, Requester.rebuild, Requester.reinit)

@@ -98,8 +98,7 @@ class Sender(Linker):
             and respondent._parser is UNMADE
             and respondent.ended
             and not (respondent.msg or respondent.closed)
-            and type(self).transmit in self._Transmits
-            and "transmit" not in self.__dict__
+            and getattr(self.transmit, "__func__", None) in self._Transmits
         ):
             return False
         whole = requester.repeat(request)
