@@ -34,7 +34,7 @@ asan: $(STAMP)-dev
 	$(NOT_SANITIZED:%=--ignore tests/%.py) tests
 
 TRACED_TESTS := $(patsubst %,tests/test_%.py,parser parser_buffers parser_grammar publishing responding \
-	responding_by_hand syntax eventing event_law jsoning connecting)
+	responding_by_hand syntax eventing event_law jsoning connecting receiving)
 # no test with threads that share a parser is traced: see CONTRIBUTING.md
 # what takes long and walks no line that the others do not
 NOT_COVERED := test_bench test_differences test_docs test_fuzz_client test_oracles test_parser_law \

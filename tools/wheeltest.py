@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CORE = (
     "client_doers client_programs clienting connecting engine errors grammar installing kept_heads "
     "package parser parser_buffers parser_grammar polling polling_hostile polling_names publishing "
-    "redirecting repeating request_differences requesting responding responding_by_hand "
+    "receiving redirecting repeating request_differences requesting responding responding_by_hand "
     "response_differences running stream_asking stream_ends streaming syntax tlsing waiting"
 )
 #: Asked of the Python that has the wheel.
