@@ -7,6 +7,7 @@ import inspect
 import pickle
 import re
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import pytest
 from hio import help
@@ -352,6 +353,10 @@ def explained(script: list[tuple[str, dict[str, Any]]]) -> bool:
         asked += [part.partition("=")[0] for part in query.split(";" if ";" in query else "&")]
         if any(set("&=# ") & set(str(n)) or not str(n).isascii() for n in asked):  # D04
             return True
+        try:
+            unquote_to_bytes(query.replace("+", " ")).decode()
+        except UnicodeDecodeError:  # D05
+            return True
         given = kwargs.get("headers") or (kwargs if what == "headers" else {})
         for name, value in given.items():
             lower = name.lower()
@@ -365,6 +370,14 @@ def explained(script: list[tuple[str, dict[str, Any]]]) -> bool:
             if set('&="') & set(f"{name}{value}"):  # D11, D12
                 return True
     return False
+
+
+def test_explained_tells_octets_that_are_no_utf_8() -> None:
+    """D05: of the query alone, and of none that are."""
+    assert explained([("make", {"path": "/?=%80"})])
+    assert explained([("make", {"path": "/a?b=%e2%82"})])
+    assert not explained([("make", {"path": "/a?b=%e2%82%ac"})])
+    assert not explained([("make", {"path": "/%80"})])
 
 
 def check_script(made: dict[str, Any], rest: list[tuple[str, dict[str, Any]]]) -> None:
