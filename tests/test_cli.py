@@ -499,3 +499,39 @@ def test_help_names_every_command() -> None:
     assert done.returncode == 0
     for name in ("poll", "watch", "demo", "run", "info"):
         assert f"\n    {name} " in done.stdout
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+@pytest.mark.parametrize(
+    "command",
+    ["poll ROOT/json", "poll ROOT/json --json -", "watch ROOT/events --count 1", "info", "demo"],
+)
+def test_output_that_cannot_be_written(command: str, root: str) -> None:
+    """One line says so, not a traceback."""
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "fasthio", *command.replace("ROOT", root).split()],
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=60,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert "No space left on device" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+def test_json_that_cannot_be_written(root: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["poll", f"{root}/json", "--json", "/dev/full"]) == 1
+    out, err = capfd.readouterr()
+    assert "requests  1" in out
+    assert err == "error: /dev/full: No space left on device\n"
+
+
+@pytest.mark.parametrize("command", ["poll ROOT/json", "watch ROOT/events --count 1", "info"])
+def test_no_output_at_all(
+    command: str, root: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Python starts where standard output is closed."""
+    monkeypatch.setattr(sys, "stdout", None)
+    assert cli.main(command.replace("ROOT", root).split()) == 0
+    assert "Traceback" not in capfd.readouterr().err

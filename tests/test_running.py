@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -104,6 +105,7 @@ def test_exception_of_the_program(tmp_path: Path) -> None:
         (["-m"], "argument -m: expected a module"),
         ([], "no program given"),
         (["-q", "p.py"], "no such option: -q"),
+        ([os.path.dirname(__file__)], f"no __main__ in {os.path.dirname(__file__)}"),
     ],
 )
 def test_usage_errors(arguments: list[str], complaint: str) -> None:

@@ -49,16 +49,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     command: Callable[[argparse.Namespace], int] = options.command
     try:
-        return command(options)
+        status = command(options)
+        if sys.stdout is not None:  # closed by whoever started us
+            sys.stdout.flush()
+        return status
     except UsageError as error:
         print(
             f"{options.parser.format_usage()}{options.parser.prog}: error: {error}", file=sys.stderr
         )
         return USAGE
-    except BrokenPipeError:
-        # whoever read our output has enough; keep Python from complaining at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever read our output has enough
+        _abandon_output()
         return FAILED
+    except OSError as error:  # what we print cannot be written: the disk is full, say
+        _abandon_output()
+        print(f"{options.parser.prog}: error: {error}", file=sys.stderr)
+        return FAILED
+
+
+def _abandon_output() -> None:
+    """Let what is still to be printed go nowhere, as Python would complain of it at exit."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 # Arguments -------------------------------------------------------------------

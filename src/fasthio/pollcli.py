@@ -350,9 +350,15 @@ def _open_json(path: str | None) -> Iterator[TextIO | None]:
         try:
             stream = open(path, "w", encoding="utf-8")
         except OSError as error:
-            raise arguments.UsageError(f"argument --json: {error}") from None
-        with stream:
+            raise arguments.UsageError(
+                f"argument --json: {path}: {error.strerror or error}"
+            ) from None
+        try:
             yield stream
+        finally:
+            # each line was flushed as it came: what is left was refused, and told of
+            with contextlib.suppress(OSError):
+                stream.close()
 
 
 def _raise_descriptors() -> None:

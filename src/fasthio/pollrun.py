@@ -73,13 +73,14 @@ class PollRun:
         self.duration = duration
         self.failure: str | None = None
         self._signals = 0
-        self._broken: BrokenPipeError | None = None
+        self._broken: OSError | None = None  # nobody can be shown anything any more
 
     def run(self) -> None:
         """Run to the end.
 
         Raises:
             BrokenPipeError: nobody reads what is shown any more.
+            OSError: it cannot be written.
         """
         poller = self.poller
         with self._obeying():
@@ -160,7 +161,7 @@ class PollRun:
             if self._broken is None:
                 try:
                     self.view.show(result)
-                except BrokenPipeError as error:  # what comes after is still written to files
+                except OSError as error:  # what comes after is still written to files
                     self._broken = error
 
     def _write(self, close: bool = False) -> None:

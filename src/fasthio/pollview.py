@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, Tex
 
 from .engine import ENGINE
 from .histogram import Histogram
+from .sinks import SinkError
 
 if TYPE_CHECKING:
     from .polling import Poller
@@ -481,9 +482,20 @@ class JsonLines:
         self.stream = stream
 
     def write(self, result: PollResult) -> None:
-        """Write one result, and see that it is on its way."""
-        self.stream.write(json.dumps(result.as_dict()) + "\n")
-        self.stream.flush()
+        """Write one result, and see that it is on its way.
+
+        Raises:
+            SinkError: the system refuses, as on a full disk.
+            BrokenPipeError: nobody reads it any more.
+        """
+        try:
+            self.stream.write(json.dumps(result.as_dict()) + "\n")
+            self.stream.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            name = getattr(self.stream, "name", "--json")
+            raise SinkError(f"{name}: {error.strerror or error}") from error
 
 
 def make_view(

@@ -24,13 +24,16 @@ def run_script(path: str, arguments: list[str]) -> None:
         path: the script; its directory becomes `sys.path[0]`.
         arguments: what follows it in `sys.argv`.
     Raises:
-        ProgramError: nothing is at `path`.
+        ProgramError: nothing is at `path`, or a directory or archive without a `__main__`.
         SystemExit: the program ends so; any other exception of the program is passed on.
     """
     if not os.path.exists(path):
         raise ProgramError(f"no such program: {path}")
+    importer = pkgutil.get_importer(path)
+    if importer is not None and importer.find_spec("__main__") is None:
+        raise ProgramError(f"no __main__ in {path}")
     sys.argv[:] = [path, *arguments]
-    if pkgutil.get_importer(path) is None:
+    if importer is None:
         _lead_path(os.path.dirname(os.path.realpath(path)))
     else:  # a directory or archive: runpy puts it there
         _lead_path(None)

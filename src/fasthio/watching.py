@@ -304,14 +304,16 @@ class Rich:
         self.console.print(text, soft_wrap=True)
 
 
-def make_printer(stream: TextIO, as_json: bool) -> Printer:
+def make_printer(stream: TextIO | None, as_json: bool) -> Printer:
     """Make what prints to a stream.
 
     Args:
-        stream: where to.
+        stream: where to; None, as Python has it for a closed standard output, for nowhere.
         as_json: True for lines of JSON; else colours on a terminal if rich is
             there, plain lines otherwise.
     """
+    if stream is None:
+        return lambda event: None
     if as_json:
         return Json(stream)
     if stream.isatty():
