@@ -16,6 +16,7 @@ from fasthio import decoding, errors
 from fasthio.clienting import Client
 from fasthio.decoding import STEP, accepted, decoder_for
 from fasthio.draining import Drain, sink_of
+from fasthio.errors import ParseError
 from servers import CLOSE, RESET, Loop, Request, Server, Wait, answer, fields_of
 
 if TYPE_CHECKING:
@@ -260,6 +261,22 @@ def test_client_bomb(name: str, kwa: dict[str, Any]) -> None:
         response = client.responses[0]
         assert response["error"].code == "body-too-large"
         assert len(response["body"]) <= 17_000_000
+
+
+@pytest.mark.parametrize(
+    ("framing", "state"),
+    [("fixed", "fixed"), ("chunked", "chunk-data"), ("close", "until-close")],
+)
+def test_too_large_a_body_is_told_with_its_framing(framing: str, state: str) -> None:
+    octets = coded("gzip", gzip.compress(bytes(100_000)), framing)
+    with Server([Request(), octets]) as server, Loop(server) as loop:
+        client = loop.client(Client, server, decode=True, maxBody=50_000)
+        client.request()
+        loop.run(client, until=lambda: client.responses, rounds=200)
+        assert client.responses[0]["error"].code == "body-too-large"
+        fault = client.respondent.fault
+        assert isinstance(fault, ParseError)
+        assert fault.state == state
 
 
 @pytest.mark.parametrize("where", ["client", "request"])

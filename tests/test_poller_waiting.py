@@ -44,6 +44,30 @@ def closed() -> Iterator[int]:
         yield taken.getsockname()[1]
 
 
+def test_a_poller_goes_on_as_soon_as_there_is_room(
+    root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it was stalled by is gone: there is something to do at once."""
+    poller = Poller(backlog=4)
+    for _ in range(5):
+        poller.add(f"{root}/json", every=1000.0, count=1)
+    while not (poller.stalled and len(poller.results) == 4):
+        poller.service()
+        poller.wait(0.1)
+    poller.service()
+    assert poller.next > poller.tyme
+    poller.results.popleft()
+    assert poller.next > poller.tyme  # below three quarters, not for each result
+    poller.results.popleft()
+    assert poller.next <= poller.tyme
+    with monkeypatch.context() as patch:
+        patch.setattr(poller, "_readiness", object())  # which cannot be waited for
+        poller.wait(1e9)
+    poller.service()
+    assert not poller.stalled
+    poller.close()
+
+
 class Turns(Counter[float]):
     """Count the calls of a method for each tyme of a Doist."""
 

@@ -423,6 +423,98 @@ class TestRetries:
         deaf = stage.server(listening=False)
         assert stage.one(deaf, method="POST", retries=2).attempts == 3
 
+    def test_after_a_kept_connection_that_was_closed_comes_a_new_one(self, stage: Stage) -> None:
+        """Not another kept one, which may be closed as well; and only once (RFC 9112 9.3.1)."""
+        kept = [Request(), OK, Request(), CLOSE]
+        server = stage.server(kept, kept, [Request(), OK])
+        poller = stage.poller(connections_per_origin=2)
+        for label in "ab":
+            poller.add(url(server), every=1.0, count=1, label=label)
+        assert [result.outcome for result in stage.results(poller, 2)] == ["ok"] * 2
+        assert poller.connections == 2
+        poller.add(url(server), count=1)
+        (result,) = stage.results(poller, 1)
+        assert (result.outcome, result.attempts) == ("ok", 1)
+        assert len(server.requests) == 4
+        assert len(server.links) == 3
+
+    def test_what_comes_after_that_one_is_kept_as_ever(self, stage: Stage) -> None:
+        server = stage.server(
+            [Request(), OK, Request(), CLOSE], [Request(), answer(b"", 503), Request(), OK]
+        )
+        poller = stage.poller()
+        poller.add(url(server), every=1.0, count=2, retries=1)
+        first, second = stage.results(poller, 2)
+        assert (first.outcome, second.outcome, second.attempts) == ("ok", "ok", 2)
+        assert len(server.links) == 2
+
+    def test_a_new_connection_that_is_closed_is_not_taken_for_a_kept_one(
+        self, stage: Stage
+    ) -> None:
+        server = stage.server([Request(), OK, Request(), CLOSE], [Request(), CLOSE])
+        poller = stage.poller()
+        poller.add(url(server), every=1.0, count=2)
+        first, second = stage.results(poller, 2)
+        assert (first.outcome, second.outcome) == ("ok", "error")
+        assert second.reason == "closed-before-start"
+        assert len(server.requests) == 3
+
+
+class TestLatency:
+    """With virtual tyme for a clock, whose steps are what times are told in."""
+
+    def test_connected_once(self, stage: Stage) -> None:
+        """What comes later does not move the time of the connection."""
+        drip = [Request(), Wait(20), Drip(OK, 1)]
+        latency = stage.one(stage.server(drip)).latency
+        assert latency.connect is not None
+        assert latency.first is not None
+        assert latency.total is not None
+        assert latency.connect < 0.05
+        assert latency.first - latency.connect >= 0.05
+        assert latency.total - latency.first >= 0.05
+
+    def test_a_kept_connection_takes_no_time(self, stage: Stage) -> None:
+        poller = stage.poller()
+        poller.add(url(stage.server([Request(), OK, Request(), Drip(OK, 1)])), every=1.0, count=2)
+        first, second = stage.results(poller, 2)
+        assert first.latency.connect is not None
+        assert second.latency.connect is None
+
+    def test_of_the_attempt_that_was_answered(self, stage: Stage) -> None:
+        server = stage.server([Request(), answer(b"", 503), CLOSE], [Request(), OK])
+        result = stage.one(server, retries=1)
+        assert (result.outcome, result.attempts) == ("ok", 2)
+        assert result.latency.connect is not None
+        assert result.latency.connect >= 0.1
+
+    def test_of_a_server_that_speaks_first(self, stage: Stage) -> None:
+        """Connected, answered and failed in one step."""
+        latency = stage.one(stage.server([answer(b"", 503), Request()])).latency
+        assert latency.connect is not None
+
+    def test_a_retry_on_a_kept_connection_has_not_connected(self, stage: Stage) -> None:
+        server = stage.server([Request(), answer(b"", 503), Request(), OK])
+        result = stage.one(server, retries=1)
+        assert (result.outcome, result.attempts) == ("ok", 2)
+        assert result.latency.connect is None
+        assert result.latency.first is not None
+        assert result.latency.first >= 0.1
+
+
+class TestMemory:
+    def test_what_a_body_may_have_costs_nothing_once_it_is_not_used(self, stage: Stage) -> None:
+        """Each bound has a parser of its own, as long as there are connections with it."""
+        server = stage.server(ALWAYS)
+        poller = stage.poller()
+        for most in range(1000, 1020):
+            poller.remove(poller.add(url(server), max_body=most))
+            target = poller.add(url(server), max_body=most, count=1)
+            stage.results(poller, 1)
+            poller.remove(target)
+        gc.collect()
+        assert len(poller._shortcuts) <= 1
+
 
 class TestCost:
     def test_idle_connections_cost_nothing(

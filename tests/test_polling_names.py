@@ -58,6 +58,38 @@ class TestNames:
         assert "nowhere.test" in result.error
         lookup.close()
 
+    def test_a_resolver_that_raises_what_it_likes_is_an_error(self, stage: Stage) -> None:
+        """Its thread lives: what is asked for later is answered, by the same thread."""
+        woken = threading.Event()
+        threads: list[threading.Thread] = []
+
+        def resolver(host: str, port: int) -> Any:
+            threads.append(threading.current_thread())
+            if host == "odd.test":
+                raise LookupError("no such zone")
+            return resolve("127.0.0.1", port)
+
+        def wake() -> None:
+            woken.set()
+            raise RuntimeError("the loop is gone")
+
+        lookup = Lookup(wake, threads=1, resolver=resolver)
+        poller = stage.poller(lookup=lookup)
+        odd = poller.add("http://odd.test/", count=1)
+        poller.service()
+        assert woken.wait(20)
+        (result,) = stage.results(poller, 1)
+        assert result.target is odd
+        assert (result.outcome, result.reason) == ("error", "unresolved")
+        assert "'odd.test' (no such zone)" in result.error
+        server = stage.server(ALWAYS)
+        poller.add(f"http://example.test:{server.port}/", count=1)
+        (result,) = stage.results(poller, 1)
+        assert result.outcome == "ok"
+        assert len(threads) == 2
+        assert len(set(threads)) == 1
+        lookup.close()
+
     def test_of_redirects_hold_up_nobody(self, stage: Stage) -> None:
         go, woken = threading.Event(), threading.Event()
         asked: list[str] = []

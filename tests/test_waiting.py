@@ -374,6 +374,31 @@ class TestAsyncio:
         asyncio.run(doist.ado(limit=30.0))
         assert len(poller.results) >= MANY
 
+    @needs_descriptor
+    @pytest.mark.parametrize("ended", ["closed", "refuses"])
+    def test_the_poller_is_closed_whatever_the_loop_says(
+        self, root: str, ended: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Doers that a program exits after its loop was closed, as a generator's end may be."""
+        poller = Poller()
+        poller.add(f"{root}/json", every=1000.0)
+        doer = PollerDoer(poller)
+
+        async def main() -> None:
+            doer.enter()
+            if ended == "refuses":
+
+                def refuse(fd: int) -> bool:
+                    raise RuntimeError("no more")
+
+                monkeypatch.setattr(asyncio.get_running_loop(), "remove_reader", refuse)
+                with pytest.raises(RuntimeError, match="no more"):
+                    doer.exit()
+
+        asyncio.run(main())
+        doer.exit()
+        assert poller.fileno() == -1
+
 
 class TestReadiness:
     @pytest.mark.parametrize("make", [make_readiness, SelectorReadiness])

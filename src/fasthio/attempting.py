@@ -17,6 +17,7 @@ from .waiting import READ
 
 if TYPE_CHECKING:
     from ssl import SSLContext
+    from weakref import WeakValueDictionary
 
     from .grammar import Limits
     from .lines import Flight
@@ -46,7 +47,8 @@ class Attempter(Mender):
     _budget: float
     _shared: bool
     _waker: Waker | None
-    _shortcuts: dict[int, Shortcut]  # by octets that a body may have
+    # by octets that a body may have; each is there as long as a line goes through it
+    _shortcuts: WeakValueDictionary[int, Shortcut]
 
     # sockets
 
@@ -189,6 +191,9 @@ class Attempter(Mender):
         try:
             if line is None:
                 line = self._make_line(target, now)
+            elif flight.again:
+                self._lines.hang_up(line)  # another kept one may be closed as well
+            flight.again = False
             line.flight = flight
             flight.line = line
             flight.fresh = line.cs is None
@@ -377,7 +382,7 @@ class Attempter(Mender):
             self._lines.discard(flight.line)
         if (
             code in STALE
-            and not (flight.fresh or flight.again)
+            and not flight.fresh  # the next one is: no failed retry is retried (RFC 9112 9.3.1)
             and (code == "closed" or spec.method in IDEMPOTENT)
         ):
             # the server has closed a kept connection as it may: not the backend's failure

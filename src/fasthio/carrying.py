@@ -297,7 +297,10 @@ class Carrier(Sender):
                 sink = self._sink
         if sink is None and decoder is None:
             return None
-        return Drain(sink, decoder, self._max_body)
+        state = "until-close" if respondent.length is None else "fixed"
+        if respondent.chunked:
+            state = "chunk-data"
+        return Drain(sink, decoder, self._max_body, state)
 
     def _ended(self, exchange: Exchange) -> None:
         """Put out a response that is complete, or follow its redirect."""

@@ -269,8 +269,10 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
             if clock >= self._next_word:
                 self._next_word = clock + SILENCE
                 logger.warning(
-                    "poller: %d results wait to be taken, no poll is begun (%d times so far)",
+                    "poller: %d results wait to be taken, %d polls are under way, none is begun"
+                    " (%d times so far)",
                     len(self.results),
+                    self._flying,
                     self.stalls,
                 )
         else:

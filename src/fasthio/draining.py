@@ -64,6 +64,7 @@ class Drain:
         decoder: of the content coding; None where there is none.
         limit: octets that may come out; None for a bound on the ratio, where
             they are decoded, and for none where they are not.
+        state: of a parser that takes such a body; a `ParseError` tells it.
     Attributes:
         body: what was not given to a sink.
         busy: True while octets are given on: a sink may call whatever it likes.
@@ -76,6 +77,7 @@ class Drain:
         sink: Callable[[bytes], Any] | None,
         decoder: Decoder | None,
         limit: int | None,
+        state: str = "until-close",
     ) -> None:
         self.body = bytearray()
         self.busy = False
@@ -84,6 +86,7 @@ class Drain:
         self._sink = sink
         self._decoder = decoder
         self._limit = limit
+        self._state = state
 
     @property
     def sunk(self) -> bool:
@@ -128,7 +131,7 @@ class Drain:
         if limit is None and self._decoder is not None:
             limit = max(FLOOR, RATIO * self.received)
         if limit is not None and self.given > limit:
-            raise parse_error("body-too-large", offset=self.received, state="until-close")
+            raise parse_error("body-too-large", offset=self.received, state=self._state)
         if self._sink is None:
             self.body += octets
             return

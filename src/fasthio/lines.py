@@ -79,7 +79,7 @@ class Flight:
         self.admitted = False  # it holds a place
         self.suspect = False  # as it was let in
         self.attempts = 0
-        self.again = False  # a kept connection turned out to be closed: sent again
+        self.again = False  # a kept connection turned out to be closed: now on a new one
         self.fresh = False  # on a connection of its own making
         self.answering = False  # the request has gone out, its answer is waited for
         self.short = False  # without the client's knowledge: see `Shortcut`

@@ -7,13 +7,14 @@ few threads here; what they find is collected by the loop.
 from __future__ import annotations
 
 import ipaddress
+import logging
 import threading
 from collections import deque
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from .errors import ResolutionError
-from .resolving import Address, resolve
+from .resolving import Address, resolve, unresolved
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +31,8 @@ DOUBT: Final = 1.0
 MOST: Final = 50_000
 
 Name = tuple[str, int]
+
+logger = logging.getLogger("fasthio.polling")
 
 
 class Answer(NamedTuple):
@@ -76,7 +79,8 @@ class Lookup:
             life: seconds for which what was found is used without asking again.
             doubt: seconds for which it is not asked again where nothing was found.
             threads: lookups at a time.
-            resolver: what finds the addresses of a host and port, may block.
+            resolver: what finds the addresses of a host and port, may block; whatever it
+                raises is the lookup's error.
         """
         self._wake = wake
         self._life = life
@@ -182,14 +186,22 @@ def _work(
     answers: deque[Answer],
     wake: Callable[[], Any],
 ) -> None:
-    """Look names up, in a thread, until None comes."""
+    """Look names up, in a thread, until None comes.
+
+    The thread must outlive whatever it calls: lookups that it would have made wait for ever.
+    """
     while (name := asked.get()) is not None:
         try:
             answer = Answer(name, tuple(resolver(*name)), None)
         except ResolutionError as error:
             answer = Answer(name, (), error)
+        except Exception as error:  # of a program's own resolver
+            answer = Answer(name, (), unresolved(name[0], error))
         answers.append(answer)
-        wake()
+        try:
+            wake()
+        except Exception:
+            logger.exception("lookup: an answer is there, but nobody could be told")
 
 
 def _is_address(host: str) -> bool:

@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from weakref import WeakValueDictionary
 
 from hio.base import doing
 
@@ -148,7 +149,7 @@ class Poller(Attempter):
         self._budget = budget
         self._limits = limits
         self._context = context
-        self._shortcuts = {}
+        self._shortcuts = WeakValueDictionary()
         self._own_lookup = lookup is None
         self._lookup = lookup
         self._ever = False  # there has been a target
@@ -537,10 +538,12 @@ class PollerDoer(doing.Doer):  # type: ignore[misc]  # hio has no types
 
     def exit(self) -> None:
         """Close the poller; what is under way ends as cancelled."""
-        if self._loop is not None:
-            self._loop.remove_reader(self._fd)
-            self._loop = None
-        self.poller.close()
+        loop, self._loop = self._loop, None
+        try:
+            if loop is not None and not loop.is_closed():  # then it has let go by itself
+                loop.remove_reader(self._fd)
+        finally:
+            self.poller.close()
 
 
 def poll(
@@ -568,12 +571,14 @@ def poll(
         count: polls of each URL; None for no end if `every` or `duration` is given,
             else for one.
         duration: seconds after which no poll is begun any more; None for no end.
-        poller: to use instead of a new one; it is closed at the end.
+        poller: to use instead of a new one; it is closed at the end. One with `on_result`
+            hands the results to that, and nothing is yielded.
         options: of each URL; see `TargetSpec`.
     Yields:
         A result for each poll that was due; see `PollResult`.
     Raises:
         ValueError: an option that cannot be; nothing was polled.
+        TypeError: no such option; nothing was polled.
     """
     if count is None and every is None and duration is None:
         count = 1

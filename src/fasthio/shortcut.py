@@ -41,7 +41,7 @@ class Shortcut:
             connection, or minus the errno.
     """
 
-    __slots__ = ("_parse", "_start", "count", "parser", "rx")
+    __slots__ = ("__weakref__", "_parse", "_start", "count", "parser", "rx")
 
     def __init__(self, limits: Limits) -> None:
         """Set up.
@@ -84,7 +84,7 @@ class Shortcut:
             return False
         status = parser.status
         assert status is not None
-        if (300 <= status < 400 and status != 304) or status < 200 or parser.framing == "close":
+        if (300 <= status < 400 and status != 304) or status < 200:
             return False
         headers = parser.headers
         if headers.getall(_CONNECTION, []) not in _PERSISTENT:
