@@ -180,6 +180,11 @@ def test_targets_come_and_go(client: Any, backend: Backend) -> None:
         added, gone = fleet.replace([*specs[2:], TargetSpec(f"{backend.urls[0]}/n", label="n")])
         assert [share.label for share in added] == ["n"]
         assert gone == [shares[1]]
+        with pytest.raises(ValueError, match="label is there already: 't3'"):
+            fleet.replace([specs[3], specs[3]])
+        with pytest.raises(TypeError, match="expect cannot go to another process"):
+            fleet.replace([TargetSpec(backend.urls[0], expect=lambda result: fleet)])
+        assert len(fleet) == 7  # nothing was removed for what cannot be
         for result in fleet.results():
             if result.label == "n":
                 break

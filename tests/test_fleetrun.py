@@ -222,6 +222,16 @@ def test_results_that_keep_coming_do_not_hold_up_the_view(monkeypatch: pytest.Mo
     assert fleet.left == -1
 
 
+def test_events_of_one_time_are_all_told() -> None:
+    view = Notes()
+    run = FleetRun(ShortFleet(), view)
+    events = [SimpleNamespace(time=1.0, text=f"{name} is there") for name in ("w0", "w1")]
+    run.fleet.summary = lambda: SimpleNamespace(events=events)  # type: ignore[method-assign]
+    run._show()
+    run._show()
+    assert view.said == ["w0 is there", "w1 is there"]
+
+
 def test_targets_that_cannot_be_change_nothing(tmp_path: Path) -> None:
     path = tmp_path / "targets.txt"
     path.write_text("http://a.test/\n")

@@ -227,6 +227,20 @@ def renumbered(sock: socket.socket, fd: int) -> socket.socket:
     return again
 
 
+class Descriptor(doing.Doer):  # type: ignore[misc]  # hio has no types
+    """Wait for a descriptor."""
+
+    def __init__(self, fd: int) -> None:
+        super().__init__()
+        self.fd = fd
+
+    def fileno(self) -> int:
+        return self.fd
+
+    def ready(self) -> int:
+        return 0
+
+
 class TestWatch:
     """What a Doist watches, as its clients' sockets come and go."""
 
@@ -243,6 +257,28 @@ class TestWatch:
         assert doist._readiness is not None
         doist._watch(doist._readiness)
         return {fd: watched.mask for fd, watched in doist._watched.items()}
+
+    @needs_descriptor
+    def test_a_poller_whose_descriptor_was_anothers(self, doist: ReadyDoist) -> None:
+        """One is closed and another opened within a cycle, with the same number."""
+        first, second = Poller(), Poller()
+        first.open()
+        fd = os.dup(first.fileno())  # kept, so that the number can be given to the other
+        doer = Descriptor(fd)
+        self.watch(doist, doer)
+        os.close(fd)
+        first.close()
+        second.open()
+        other = Descriptor(fd)
+        os.dup2(second.fileno(), fd)
+        try:
+            self.watch(doist, other)
+            second.wake()
+            assert doist._readiness is not None
+            assert [each for each, _ in doist._readiness.poll(5.0, 9)] == [fd]
+        finally:
+            os.close(fd)
+            second.close()
 
     def test_a_client_comes_and_goes(self, doist: ReadyDoist) -> None:
         with Server([Request(), OK]) as server:

@@ -224,12 +224,18 @@ class Fleet(Coordinator):
         Returns:
             Targets that were added, and those that were removed.
         Raises:
-            ValueError: a label that comes twice.
+            ValueError: a label that comes twice; nothing has changed then.
+            TypeError: a target that cannot go to another process; likewise.
             FleetError: the fleet cannot go on.
         """
+        wanted = list(specs)
+        _check_labels(wanted)
+        for spec in wanted:
+            if callable(spec.expect):
+                _check_portable(spec)
         with self._lock:
+            self._check()
             there = {share.spec: share for share in self._labels.values()}
-            wanted = list(specs)
             missing = [spec for spec in wanted if there.pop(spec, None) is None]
             gone = list(there.values())
             for share in gone:
@@ -354,6 +360,16 @@ class Fleet(Coordinator):
             raise self.failure
         if self._stopping:
             raise FleetError("ended", "fleet", "is stopping")
+
+
+def _check_labels(specs: Iterable[TargetSpec]) -> None:
+    """See whether targets can be told apart; ValueError names the label that comes twice."""
+    labels: set[str] = set()
+    for spec in specs:
+        label = spec.label if spec.label is not None else spec.url
+        if label in labels:
+            raise ValueError(f"label is there already: {label!r}")
+        labels.add(label)
 
 
 def _check_portable(spec: TargetSpec) -> None:

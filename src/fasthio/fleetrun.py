@@ -136,10 +136,10 @@ class FleetRun:
 
     def _show(self) -> None:
         summary = self.fleet.summary()
-        for event in summary.events:
-            if event.time > self._said:
-                self._said = event.time
-                self.view.say(event.text)
+        fresh = [event for event in summary.events if event.time > self._said]
+        for event in fresh:  # several may be of one time
+            self._said = max(self._said, event.time)
+            self.view.say(event.text)
         self.view.refresh(summary)
 
     def _look(self, file: TargetsFile) -> None:

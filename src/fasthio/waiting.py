@@ -283,11 +283,13 @@ class ReadyDoist(doing.Doist):  # type: ignore[misc]  # hio has no types
             client = getattr(doer, "client", None)
             if client is not None and getattr(client, "connector", None) is not None:
                 clients[id(client)] = client
-        for fd in self._doers.keys() - doers.keys():
-            with suppress(OSError):  # closed since: it went by itself
-                readiness.unregister(fd)
-        for fd in doers.keys() - self._doers.keys():
-            readiness.register(fd, READ)
+        for fd, doer in self._doers.items():
+            if doers.get(fd) is not doer:  # its number may be another's by now
+                with suppress(OSError):  # closed since: it went by itself
+                    readiness.unregister(fd)
+        for fd, doer in doers.items():
+            if self._doers.get(fd) is not doer:
+                readiness.register(fd, READ)
         self._doers = doers
         for key in self._clients.keys() - clients.keys():
             self._forget(readiness, self._clients.pop(key))
