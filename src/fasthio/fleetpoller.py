@@ -155,33 +155,60 @@ class FleetPoller(Poller):
             if pace.state == "probing":  # nobody knows what came of it
                 pace.state = "open"
             target.told = True
-        grid = target._grid
-        if grid is None:
-            done = spec.count is not None and number >= spec.count
-            if self._stopping and not done and now >= max(phase, due):
-                self._skip(target, number, "stopped", now)
-            if self._stopping or done:
-                self._end(target)
-            else:
-                self._schedule(target, number, max(now, phase, due))
-            return target
+        if target._grid is None:
+            self._go_on(target, number, max(phase, due), now)
+        else:
+            self._go_on_along(target._grid, target, number, following, hold, why, now)
+        return target
+
+    def _go_on(self, target: FleetTarget, number: int, due: float, now: float) -> None:
+        """Go on with a target without a grid, whose poll of a number is due at a tyme."""
+        count = target.spec.count
+        done = count is not None and number >= count
+        if not (self._stopping or done):
+            self._schedule(target, number, max(now, due))
+            return
+        if not done and now >= due:
+            self._skip(target, number, "stopped", now)
+        self._end(target)
+
+    def _go_on_along(
+        self,
+        grid: Grid,
+        target: FleetTarget,
+        number: int,
+        following: int,
+        hold: str,
+        why: str,
+        now: float,
+    ) -> None:
+        """Go on with a target along its grid; see `place`.
+
+        Args:
+            grid: of the target.
+            target: accounted for up to the poll before `number`.
+            number: of the first poll that is not accounted for.
+            following: number of the poll up to which it is held off.
+            hold: why it is; "" where it is not.
+            why: reason of what nobody polled.
+            now: tyme, in seconds.
+        """
         last = grid.number(now)
-        if spec.count is not None:
-            last = min(last, spec.count - 1)
+        if target.spec.count is not None:
+            last = min(last, target.spec.count - 1)
         if hold and following > number:
             if following > last and not self._stopping:
                 target._hold = hold  # what it leaves out is told when it is polled again
                 self._follow(target, following, now)
-                return target
+                return
             self._skip(target, min(following - 1, last), hold, now)
         if self._stopping:
             self._skip(target, last, why, now)
             self._end(target)
-            return target
+            return
         start = max(number, target._number + 1, last)
         self._skip(target, start - 1, why, now)
         self._follow(target, start, now)
-        return target
 
     def let_go(self, target: FleetTarget) -> None:
         """Begin no poll of a target any more and settle nothing: another poller does.

@@ -37,6 +37,15 @@ def add_poll(commands: Any) -> None:
         "failed, or what was found could not be written. Ctrl-C lets polls under way end; a second "
         "one ends them.",
     )
+    _add_what(poll)
+    _add_when(poll)
+    _add_how(poll)
+    _add_where(poll)
+    _add_results(poll)
+    poll.set_defaults(command=run_poll, parser=poll)
+
+
+def _add_what(poll: Any) -> None:
     what = poll.add_argument_group("what is polled")
     what.add_argument(
         "urls", nargs="*", metavar="URL", type=arguments.url, help="http:// or https:// URL"
@@ -61,6 +70,9 @@ def add_poll(commands: Any) -> None:
         default=None,
         help="ask only for what has changed, by ETag and Last-Modified",
     )
+
+
+def _add_when(poll: Any) -> None:
     when = poll.add_argument_group("when", "seconds, or with a unit: 250ms, 2m, 1h")
     often = when.add_mutually_exclusive_group()
     often.add_argument(
@@ -91,6 +103,9 @@ def add_poll(commands: Any) -> None:
         metavar="S",
         help="put each poll off by up to that, less than --every",
     )
+
+
+def _add_how(poll: Any) -> None:
     how = poll.add_argument_group("how many at once")
     how.add_argument(
         "--concurrency",
@@ -105,6 +120,9 @@ def add_poll(commands: Any) -> None:
         metavar="N",
         help="share so many connections to a server among its URLs",
     )
+
+
+def _add_where(poll: Any) -> None:
     where = poll.add_argument_group(
         "where", "a Dask cluster whose workers each poll a part; needs the extra fleet"
     )
@@ -124,6 +142,9 @@ def add_poll(commands: Any) -> None:
     where.add_argument("--tls-ca", metavar="FILE", help="certificates that are trusted")
     where.add_argument("--tls-cert", metavar="FILE", help="certificate to show to the scheduler")
     where.add_argument("--tls-key", metavar="FILE", help="its private key")
+
+
+def _add_results(poll: Any) -> None:
     out = poll.add_argument_group("results")
     out.add_argument(
         "--out",
@@ -141,7 +162,6 @@ def add_poll(commands: Any) -> None:
         metavar="PORT",
         help="answer Prometheus on this port of 127.0.0.1; 0 for a free one",
     )
-    poll.set_defaults(command=run_poll, parser=poll)
 
 
 def add_demo(commands: Any) -> None:
