@@ -535,3 +535,20 @@ def test_no_output_at_all(
     monkeypatch.setattr(sys, "stdout", None)
     assert cli.main(command.replace("ROOT", root).split()) == 0
     assert "Traceback" not in capfd.readouterr().err
+
+
+def test_files_are_closed_where_another_cannot_be_opened(
+    root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Any] = []
+    real = pollcli._open_sink
+
+    def open_sink(path: str) -> Any:
+        opened.append(real(path))
+        return opened[-1]
+
+    monkeypatch.setattr(pollcli, "_open_sink", open_sink)
+    paths = [str(tmp_path / "r.sqlite"), str(tmp_path / "r.txt")]
+    assert cli.main(["poll", f"{root}/json", "--out", paths[0], "--out", paths[1]]) == 2
+    (sink,) = opened
+    assert sink._database is None

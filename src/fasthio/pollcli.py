@@ -303,7 +303,11 @@ def _carry_out(
     with contextlib.ExitStack() as stack:
         json_stream = stack.enter_context(_open_json(options.json))
         stream = sys.stderr if json_stream is sys.stdout else sys.stdout
-        sinks: list[Sink | JsonLines] = [_open_sink(path) for path in options.out]
+        sinks: list[Sink | JsonLines] = []
+        for path in options.out:
+            sink = _open_sink(path)
+            stack.callback(sink.close)  # where the run, which does it, is not come to
+            sinks.append(sink)
         if json_stream is not None:
             sinks.append(pollview.JsonLines(json_stream))
         if options.metrics is not None:
