@@ -66,6 +66,24 @@ def test_d91_response_that_ends_it(reply: bytes, code: str | None, body: bytes |
         assert data_of(client) == ["a"]  # undisturbed
 
 
+@pytest.mark.parametrize("reconnectable", [True, False])
+@pytest.mark.parametrize("method", ["HEAD", "CONNECT"])
+def test_response_without_a_body_is_no_stream(method: str, reconnectable: bool) -> None:
+    """HEAD is answered as GET would be: asked for again as a stream it would never end."""
+    with Server([Request(), HEAD + b"\r\n", CLOSE]) as server, Loop(server) as loop:
+        client = loop.client(Client, server, reconnectable=reconnectable)
+        client.request(method=method)
+        loop.run(client, until=lambda: client.responses, rounds=50)
+        loop.rounds(20, client)
+        (response,) = client.responses
+        assert response["status"] == 200
+        assert not response["errored"]
+        assert "evented" not in response
+        assert client.stream is None
+        assert not client.streaming
+        assert len(server.requests) == 1
+
+
 def test_d91_first_response_is_what_it_is() -> None:
     """Without a stream before, another status or type is an ordinary response."""
     replies = answer(b"{}", Content_Type="application/json") + answer(status=404)

@@ -460,6 +460,57 @@ def test_session_is_resumed(trusted: Authority, version: ssl.TLSVersion) -> None
         assert resumed == [False, True, True]
 
 
+@pytest.mark.parametrize(("tickets", "looks"), [(True, [1]), (False, [1, 2, 4, 8])])
+def test_sessions_are_looked_at_seldom(
+    trusted: Authority, monkeypatch: pytest.MonkeyPatch, tickets: bool, looks: list[int]
+) -> None:
+    """Each look at a socket's session loses memory in CPython: what serves is not looked at."""
+    context = trusted.server(ssl.TLSVersion.TLSv1_2)
+    if not tickets:
+        context.options |= ssl.OP_NO_TICKET
+    seen = []
+    keep = tlsing.Sessions.keep
+
+    def counted(self: tlsing.Sessions, *pa: Any) -> None:
+        seen.append(number)
+        keep(self, *pa)
+
+    monkeypatch.setattr(tlsing.Sessions, "keep", counted)
+    with Server([Request(), OK], context=context) as server, Loop(server) as loop:
+        client = loop.client(Client, hostname="localhost", port=server.port, scheme="https")
+        for number in range(1, 11):
+            client.reopen()
+            client.request()
+            loop.run(client, until=lambda: client.responses, rounds=100)
+            assert not client.responses.popleft()["errored"]
+            assert client.connector.resumed is (tickets and number > 1)
+            client.close()
+    assert seen == looks
+
+
+def test_sessions_that_serve_once_are_looked_at_seldom() -> None:
+    """Some servers take each session once: then they are not worth what they cost."""
+    sessions = tlsing.Sessions()
+    key = ("one",)
+    looks = 0
+    for _ in range(1000):
+        sessions.note(key, False)
+        looks += sessions.wanted(key)
+        sessions.note(key, True)
+    assert looks == 10
+    for resumed in (True, True, False):  # one that served again has proved the server
+        sessions.note(key, resumed)
+    assert sessions.wanted(key)
+
+
+def test_what_is_known_of_servers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tlsing, "_MOST_KNOWN", 3)
+    sessions = tlsing.Sessions()
+    for port in range(9):
+        sessions.note((port,), False)
+    assert list(sessions._known) == [(6,), (7,), (8,)]
+
+
 def test_session_is_not_resumed_for_another_name(trusted: Authority) -> None:
     """A session stands for a certificate checked for one name, and for one way of checking."""
     with Server([Request(), OK], context=trusted.server()) as server, Loop(server) as loop:

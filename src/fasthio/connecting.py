@@ -135,6 +135,8 @@ class ConnectorTls(Connector, tcp.ClientTls):  # type: ignore[misc]
         context = self._wrapped
         if context is None or context is not (self._context or shared_context()):
             return  # the program has set another context since
+        if self.resumed or not self._sessions.wanted(self._session_key):
+            return  # the one at hand serves again
         if self.fault is None and isinstance(self.cs, ssl.SSLSocket):
             self._sessions.keep(self._session_key, self.cs.session)
 
@@ -172,6 +174,7 @@ class ConnectorTls(Connector, tcp.ClientTls):  # type: ignore[misc]
             return False
         self.connected = True
         self.resumed = bool(self.cs.session_reused)
+        self._sessions.note(self._session_key, self.resumed)
         self._attach()
         return True
 

@@ -48,8 +48,16 @@ def check_idle(idle: float | None) -> float | None:
 
 
 def is_stream(respondent: Any) -> bool:
-    """Tell whether the present response is an event stream (WHATWG HTML 9.2.3)."""
-    return bool(respondent.evented and respondent.headed and respondent.status == 200)
+    """Tell whether the present response is an event stream (WHATWG HTML 9.2.3).
+
+    That to a HEAD tells of one and has none, that to a CONNECT neither (RFC 9110 9.3.2, 9.3.6).
+    """
+    return bool(
+        respondent.evented
+        and respondent.headed
+        and respondent.status == 200
+        and respondent.method not in ("HEAD", "CONNECT")
+    )
 
 
 class Stream:

@@ -21,6 +21,11 @@ _LENIENT: Final = "VERIFY_X509_STRICT" in tcp.ClientTls.__init__.__code__.co_nam
 
 #: Most servers whose sessions are kept at once.
 _MOST: Final = 1024
+#: Most servers of which it is known how their handshakes went.
+_MOST_KNOWN: Final = 16_384
+#: Times that a session is taken up before sessions of its server count as of use: some
+#: servers take each once.
+_PROVEN: Final = 2
 
 
 def make_context(
@@ -90,10 +95,17 @@ class Sessions:
     A session stands for a certificate that was verified, so it is taken up
     only by the context that made it, for the same host name, and while that
     context verifies as it did then (RFC 8446 4.2.11, RFC 5077 5.5).
+
+    Each look at an SSLSocket's `session` loses some 6.5 kB for good: CPython makes
+    a copy that it never frees (3.10 to 3.13). So a session is taken up as often as
+    its server lets it, and one is asked for only after a handshake in full; where
+    they are of no use, after ever fewer of those.
     """
 
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[Any, ...], ssl.SSLSession] = OrderedDict()
+        # handshakes in full, and in a row not, by key
+        self._known: OrderedDict[tuple[Any, ...], tuple[int, int]] = OrderedDict()
 
     @staticmethod
     def key(context: ssl.SSLContext, certedhost: str, port: int) -> tuple[Any, ...]:
@@ -116,6 +128,22 @@ class Sessions:
     def get(self, key: tuple[Any, ...]) -> ssl.SSLSession | None:
         """Give the last session under a key, or None."""
         return self._kept.get(key)
+
+    def note(self, key: tuple[Any, ...], resumed: bool) -> None:
+        """Take note of a handshake that is complete, and whether it was a short one."""
+        full, taken = self._known.pop(key, (0, 0))
+        if resumed:
+            taken += 1
+            self._known[key] = (0 if taken >= _PROVEN else full, taken)
+        else:
+            self._known[key] = (full + 1, 0)
+            while len(self._known) > _MOST_KNOWN:
+                self._known.popitem(last=False)
+
+    def wanted(self, key: tuple[Any, ...]) -> bool:
+        """Tell whether the session of the last handshake, one in full, is worth its cost."""
+        full, _ = self._known.get(key, (0, 0))
+        return full & (full - 1) == 0  # 1, 2, 4, 8, ...
 
     def keep(self, key: tuple[Any, ...], session: ssl.SSLSession | None) -> None:
         """Keep a session under the key its handshake began with, if it can be resumed."""
