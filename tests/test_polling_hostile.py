@@ -77,6 +77,24 @@ class TestHostile:
         assert (result.outcome, result.reason) == ("error", "socket")
         assert "not known any more" in result.error
 
+    @pytest.mark.parametrize("size", [2, 16_384, 16_385, 1_000_000])
+    @pytest.mark.parametrize("kept", [False, True])
+    def test_octets_behind_a_response_are_no_answer(
+        self, stage: Stage, size: int, kept: bool
+    ) -> None:
+        """However the response was received: whole, as much as is taken at once, or in place."""
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: %06d\r\n\r\n"
+        body = b"z" * (size - len(head % 0))
+        evil = (head % len(body)) + body + b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
+        first = [Request(), OK] if kept else []
+        server = stage.server([*first, Request(), evil], [Request(), OK, Request(), OK])
+        poller = stage.poller()
+        poller.add(url(server), every=0.0, count=3)
+        results = stage.results(poller, 3)
+        assert [result.ok for result in results] == [True] * 3
+        bodies = [bytes(result.body) for result in results]
+        assert bodies == ([b"ok", body, b"ok"] if kept else [body, b"ok", b"ok"])
+
     def test_errored_response_is_tried_again(self, stage: Stage) -> None:
         """A 503 whose body is cut off: RFC 9110 9.2.2 lets a GET be sent again."""
         cut = b"HTTP/1.1 503 Busy\r\nContent-Length: 9\r\n\r\nabc"

@@ -203,7 +203,10 @@ def test_parser_assigned_by_hand() -> None:
      (b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", False),
      (b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\nConnection: Keep-Alive\r\n\r\n", True),
      (b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\nKeep-Alive: timeout=5\r\n\r\n", True),
-     (b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\nProxy-Connection: keep-alive\r\n\r\n", True)],
+     (b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\nProxy-Connection: keep-alive\r\n\r\n", True),
+     (b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\nConnection: keep-alive, close\r\n\r\n", False),
+     (b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\nKeep-Alive: timeout=5\r\n"
+      b"Connection: close\r\n\r\n", False)],
 )  # fmt: skip
 def test_persisted(octets: bytes, persisted: bool) -> None:
     """May the connection stay open (RFC 9112 9.3)."""

@@ -300,7 +300,13 @@ class Attempter(Mender):
             if redirects:
                 line.undress()
             line.flight = flight.line = None
-            if client.respondent.reusable and not connector.cutoff and not connector.txbs:
+            if not client.secured:
+                # what follows a long body is still in the socket, and the next poll may go out
+                # without a look at it; over TLS the client looks (RFC 9112 6.3)
+                connector.serviceReceives()
+            if client.respondent.reusable and not (
+                connector.cutoff or connector.txbs or connector.rxbs
+            ):
                 self._lines.keep(line)
             else:
                 self._lines.hang_up(line)  # its client is opened again for the next poll

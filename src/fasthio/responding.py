@@ -284,7 +284,8 @@ class Respondent(_Slotted, httping.Parsent):  # type: ignore[misc]  # hio has no
         if version == _HTTP_11:
             self.persisted = "close" not in options and (self.chunked or self.length is not None)
         elif version == (1, 0):
-            self.persisted = bool(
+            # close goes before all else (RFC 9112 9.3)
+            self.persisted = "close" not in options and bool(
                 self.evented
                 or headers.get(_KEEP_ALIVE)
                 or "keep-alive" in options

@@ -71,8 +71,8 @@ class Shortcut:
         """
         rx = self.rx
         count = self.count = _receive(fd, rx, SIZE)
-        if count <= 0:
-            return False
+        if count <= 0 or count == SIZE:
+            return False  # there may be more behind it that nobody asked for (RFC 9112 6.3)
         self._start(method)
         try:
             if self._parse(rx) != count:
