@@ -118,8 +118,8 @@ def _target(base: Any, location: str) -> Target:
     scheme = reference.scheme.lower() or base.scheme
     if scheme not in _PORTS:
         raise exchange_error("redirect-scheme", scheme[:20])
-    if reference.scheme and not reference.netloc:
-        raise ValueError("scheme without a host")
+    if not reference.netloc and (reference.scheme or location.startswith("//")):
+        raise ValueError("no host where one belongs")  # RFC 9110 4.2.1: MUST be refused
     if scheme == "http" and base.scheme == "https":
         raise exchange_error("redirect-insecure")
     splits = urlsplit(urljoin(base.geturl(), location))
