@@ -130,7 +130,12 @@ class Sessions:
         return self._kept.get(key)
 
     def note(self, key: tuple[Any, ...], resumed: bool) -> None:
-        """Take note of a handshake that is complete, and whether it was a short one."""
+        """Take note of a handshake that is complete.
+
+        Args:
+            key: of the handshake.
+            resumed: True where it took up a session.
+        """
         full, taken = self._known.pop(key, (0, 0))
         if resumed:
             taken += 1
