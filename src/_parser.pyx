@@ -51,7 +51,8 @@ from fasthio.syntax import (
 )
 
 __all__ = [
-    "NAME", "EventParser", "Publisher", "ResponseParser", "peek", "plain_json", "receive", "send",
+    "NAME", "EventParser", "Publisher", "ResponseParser", "intact", "peek", "plain_json", "receive",
+    "send",
 ]
 
 NAME = "c"

@@ -6,6 +6,11 @@
 cdef extern from *:
     """
     #include "structmember.h"
+    #if !defined(PYPY_VERSION) && PY_VERSION_HEX >= 0x030A0000 && PY_VERSION_HEX < 0x030D0000
+      #define FASTHIO_GETS_METHODS 1  /* these have it among what is for all to use */
+    #else
+      #define FASTHIO_GETS_METHODS 0
+    #endif
     /* Give the slot of all instances of a class that a descriptor stands for; NULL where it
        stands for none, or a class has its own __setattr__ or __getattribute__. */
     static PyMemberDef *fasthio_slot(PyObject *descriptor, PyObject *kind) {
@@ -18,6 +23,32 @@ cdef extern from *:
             return NULL;
         slot = ((PyMemberDescrObject *)descriptor)->d_member;
         return slot->type == T_OBJECT_EX && !(slot->flags & READONLY) ? slot : NULL;
+    }
+    /* Tell whether a method of an instance is a function, and nothing stands before it;
+       -1 where looking fails. */
+    static inline int fasthio_intact(PyObject *owner, PyObject *name, PyObject *function) {
+        PyObject *method = NULL;
+        int is;
+    #if FASTHIO_GETS_METHODS
+        /* no object of a bound method is made: half the cost (measured) */
+        if (_PyObject_GetMethod(owner, name, &method)) {
+            is = method == function;
+            Py_DECREF(method);
+            return is;
+        }
+    #else
+        method = PyObject_GetAttr(owner, name);
+    #endif
+        if (method == NULL) {
+            if (!PyErr_ExceptionMatches(PyExc_AttributeError))
+                return -1;
+            PyErr_Clear();
+            return 0;
+        }
+        is = Py_TYPE(method) == &PyMethod_Type && PyMethod_GET_FUNCTION(method) == function
+            && PyMethod_GET_SELF(method) == owner;
+        Py_DECREF(method);
+        return is;
     }
     static inline int fasthio_is(PyObject *it, PyObject *kind) {
         return PyObject_TypeCheck(it, (PyTypeObject *)kind);
@@ -49,6 +80,7 @@ cdef extern from *:
     """
     ctypedef struct PyMemberDef:
         pass
+    int fasthio_intact(object owner, object name, object function) except -1
     bint fasthio_is(object it, object kind)
     PyMemberDef *fasthio_slot(object descriptor, object kind)
     object fasthio_get(object owner, PyMemberDef *slot)
@@ -75,6 +107,14 @@ _CONNECTION = istr("Connection")
 _CONTENT_TYPE = istr("Content-Type")
 _NONE = []
 _ALIVE = ["keep-alive"]
+
+
+def intact(owner, tuple methods not None):
+    cdef tuple each
+    for each in methods:
+        if not fasthio_intact(owner, each[0], each[1]):
+            return False
+    return True
 
 
 @cython.final

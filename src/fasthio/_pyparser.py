@@ -26,7 +26,7 @@ from ._pylines import (
     UNTIL_CLOSE,
 )
 from ._pynet import peek, receive, send
-from ._pypublish import Publisher
+from ._pypublish import Publisher, intact
 from .errors import ParseError
 from .grammar import FRAMINGS, MAX_LENGTH, STATES, Limits
 
@@ -35,6 +35,7 @@ __all__ = [
     "EventParser",
     "Publisher",
     "ResponseParser",
+    "intact",
     "peek",
     "plain_json",
     "receive",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MethodType
 from typing import TYPE_CHECKING, Any, Final
 
 from multidict import istr
@@ -11,7 +12,7 @@ from .errors import ParseError
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-__all__ = ["Publisher"]
+__all__ = ["Publisher", "intact"]
 
 # looked up in every response: an istr keeps its folded name
 _CONNECTION: Final = istr("Connection")
@@ -22,6 +23,20 @@ _NONE: Final[list[str]] = []
 _ALIVE: Final = ["keep-alive"]
 #: Items of a snapshot.
 _TOLD: Final = 12
+
+
+def intact(owner: object, methods: tuple[tuple[str, Any], ...]) -> bool:
+    if type(methods) is not tuple:
+        raise TypeError(f"methods must be a tuple, not {type(methods).__name__}")
+    for name, function in methods:
+        method = getattr(owner, name, None)
+        if (
+            type(method) is not MethodType
+            or method.__func__ is not function
+            or method.__self__ is not owner
+        ):
+            return False
+    return True
 
 
 class Publisher:

@@ -15,6 +15,7 @@ from multidict import istr
 from .connecting import Connector, ConnectorTls
 from .decoding import decoder_for
 from .draining import Drain
+from .engine import intact
 from .errors import ClosureError, ExchangeError, Reason, exchange_error
 from .exchanging import UNLINKED, Exchange, Timeouts, closes
 from .linking import UNPARSABLE
@@ -77,14 +78,12 @@ class Carrier(Sender):
         fd = connector._idle_fd if connector is self._ours else -1
         if exchange is None and not self.requests:
             # 99 in 100 services find nothing to do: see that as cheaply as can be
-            kind = type(self)
             if (
                 fd >= 0
                 and connector.cs is self._link
                 and self._over is None
                 and not (self.waited or connector.txbs or connector.rxbs)
-                and kind.serviceRequests is _requests_served
-                and kind.serviceResponse is _response_served
+                and intact(self, _SERVED)
                 and look(fd) == NOTHING
             ):
                 return
@@ -446,5 +445,7 @@ class Carrier(Sender):
 
 
 # what `service` leaves out where there is nothing to do, unless a program has its own
-_requests_served = Carrier.serviceRequests
-_response_served = Carrier.serviceResponse
+_SERVED: Final = (
+    ("serviceRequests", Carrier.serviceRequests),
+    ("serviceResponse", Carrier.serviceResponse),
+)

@@ -13,15 +13,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hio import help
-from hio.base import doing, tyming
+from hio.base import tyming
 from hio.core import tcp, wiring
 from hio.core.http import clienting as _hio
 
 from .carrying import Carrier
+from .clientdoing import ClientDoer
 from .connecting import Connector, ConnectorTls
 from .contents import encode_body
 from .decoding import accepted
 from .draining import sink_of
+from .engine import intact
 from .eventing import EventSource
 from .exchanging import Home, Timeouts
 from .grammar import LIMITS
@@ -276,7 +278,7 @@ class Client(Carrier):
             requester.reinit(**described)
         if decode:
             if isinstance(requester, Requester):
-                requester.accepts = accepted().encode("ascii")
+                requester._accepts = accepted().encode("ascii")
             else:
                 requester.headers.setdefault("Accept-Encoding", accepted())
         self.requester = requester
@@ -374,7 +376,7 @@ class Client(Carrier):
         if (
             headers is None and qargs is None and body is None and data is None and fargs is None
             and reply is None and not kwa
-            and self._home is None and self.stream is None
+            and self._home is None and self._stream is None
             and type(requester) is Requester
         ):  # fmt: skip
             whole = requester.recall(method, path)
@@ -402,12 +404,23 @@ class Client(Carrier):
                 fragment = requester.fragment  # hio hangs it on qargs
             if headers is None:
                 headers = requester.headers.copy()
-                if self.stream is not None:
-                    self._restore_id(headers, self.stream)
+                if self._stream is not None:
+                    self._restore_id(headers, self._stream)
             else:
                 headers = copy_headers(headers)
-            if isinstance(requester, Requester):
-                requester.validate(method, path, qargs, fragment, headers, body, data, fargs)
+            if isinstance(requester, Requester) and intact(requester, Requester._Ways):
+                # not where the program has steps of its own: these may take more
+                Requester.validate(
+                    requester,
+                    method=method,
+                    path=path,
+                    qargs=qargs,
+                    fragment=fragment,
+                    headers=headers,
+                    body=body,
+                    data=data,
+                    fargs=fargs,
+                )
         finally:
             if away is not None:
                 away.restore(requester)
@@ -493,7 +506,7 @@ class Client(Carrier):
         return self.respond()
 
 
-Client._Transmits = (Client.transmit,)
+Client._Transmits = (("transmit", Client.transmit),)
 
 
 def _secured(connector: Any) -> bool:
@@ -583,46 +596,3 @@ def backendRequest(
             client.close()
         if wl is not None and wl.opened:
             wl.close()
-
-
-class ClientDoer(doing.Doer):  # type: ignore[misc]  # hio has no types
-    """Run a client under a Doist; one class for hio before and after 0.6.19.
-
-    Attributes:
-        client: what is wound, reopened, serviced and closed.
-    """
-
-    def __init__(self, client: Any, **kwa: Any) -> None:
-        """Take the client; wind it where there is a tymist already.
-
-        Args:
-            client: what has `wind`, `reopen`, `service` and `close`.
-            kwa: as for hio's Doer.
-        """
-        super().__init__(**kwa)
-        self.client = client
-        if self.tymth:
-            self.client.wind(self.tymth)
-
-    def wind(self, tymth: Callable[[], float]) -> None:
-        """Inject the tyme of a tymist into the doer and its client."""
-        super().wind(tymth)
-        self.client.wind(tymth)
-
-    def enter(self, *, temp: bool | None = None) -> None:
-        """Wind and open the client.
-
-        Args:
-            temp: of hio's doers since 0.6.19; a client has no files to be temporary.
-        """
-        if self.tymth:
-            self.client.wind(self.tymth)
-        self.client.reopen()
-
-    def recur(self, tyme: float) -> None:
-        """Service the client once."""
-        self.client.service()
-
-    def exit(self) -> None:
-        """Close the client."""
-        self.client.close()

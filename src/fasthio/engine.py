@@ -20,6 +20,7 @@ __all__ = [
     "Publisher",
     "ResponseParser",
     "choose",
+    "intact",
     "load",
     "peek",
     "plain_json",
@@ -87,11 +88,21 @@ def choose(wanted: str | None) -> tuple[str, ModuleType]:
 ENGINE, _module = choose(os.environ.get("FASTHIO_ENGINE"))
 
 if TYPE_CHECKING:
-    from ._parser import EventParser, Publisher, ResponseParser, peek, plain_json, receive, send
+    from ._parser import (
+        EventParser,
+        Publisher,
+        ResponseParser,
+        intact,
+        peek,
+        plain_json,
+        receive,
+        send,
+    )
 else:
     EventParser = _module.EventParser
     Publisher = _module.Publisher
     ResponseParser = _module.ResponseParser
+    intact = _module.intact
     peek = _module.peek
     plain_json = _module.plain_json
     receive = _module.receive

@@ -326,7 +326,7 @@ class Linker(Streamer):
         latest = self.latest
         self._following = None
         if isinstance(self.requester, Repeater):
-            self.requester.forget()
+            Repeater.forget(self.requester)  # not a method of the program of that name
         if exchange is None or not exchange.octets:
             if latest is not None:
                 if not (self.requests and self.requests[0] is latest):

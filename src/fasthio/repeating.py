@@ -6,6 +6,8 @@ from typing import Any, ClassVar, Final, NamedTuple
 
 from hio import help
 
+from .engine import intact
+
 __all__ = ["UNBUILT", "Built", "Queried", "Repeater", "Whole"]
 
 Hict: Final[Any] = help.Hict
@@ -178,10 +180,8 @@ class Repeater:
     _lined: bytes
     _lines: list[bytes] | None
     _whole: Whole | None
-    _Ways: ClassVar[tuple[Any, ...]]  # the methods that make requests, as they are by themselves
-    build: Any
-    rebuild: Any
-    reinit: Any
+    #: The methods that make requests, as they are by themselves.
+    _Ways: ClassVar[tuple[tuple[str, Any], ...]]
     _built: Built
     _queried: Queried | None
     _path: object  # the path that was taken apart last ...
@@ -202,7 +202,7 @@ class Repeater:
         whole = self._whole
         if (
             whole is not None
-            and not self._replaced()
+            and intact(self, self._Ways)
             and data is None
             and fargs is None
             and self.port is whole.port  # 80 == 80.0, which is no port
@@ -256,7 +256,7 @@ class Repeater:
         whole = self._whole
         if (
             whole is None
-            or self._replaced()
+            or not intact(self, self._Ways)
             or self.port is not whole.port
             or whole.place
             != (self.hostname, self.scheme, self.portOptional, self.HttpVersionString)
@@ -265,15 +265,6 @@ class Repeater:
             return None
         self._retake(whole, request["qargs"], request["headers"])
         return whole
-
-    def _replaced(self) -> bool:
-        """Tell whether a program has put a function of its own in the place of a method."""
-        # not by __dict__: a look at it makes all attributes slower from then on (measured)
-        try:
-            ways = (self.build.__func__, self.rebuild.__func__, self.reinit.__func__)
-        except AttributeError:
-            return True
-        return ways != self._Ways
 
     def forget(self) -> None:
         """Find nothing that was made before: its making was interrupted."""

@@ -15,6 +15,7 @@ from hio import help
 from hio.core.http import httping
 
 from .contents import body_octets, check_items, encode_body, form_body, json_body
+from .engine import intact
 from .fields import field_lines, is_token
 from .repeating import UNBUILT, Built, Queried, Repeater, Whole
 from .urls import (
@@ -113,15 +114,7 @@ class Requester(Repeater):
     Port = httping.HTTP_PORT
 
     #: Accept-Encoding where the headers name none; set before the first build.
-    accepts: bytes = b"identity"
-
-    #: False in a subclass with a reinit or build of its own: then `rebuild` goes through them.
-    _direct = True
-
-    def __init_subclass__(cls, **kwa: Any) -> None:
-        """See whether a subclass has steps of its own."""
-        super().__init_subclass__(**kwa)
-        cls._direct = cls.reinit is Requester.reinit and cls.build is Requester.build
+    _accepts: bytes = b"identity"
 
     def __init__(
         self,
@@ -311,7 +304,7 @@ class Requester(Repeater):
         if (
             msg is self.msg
             and built.head is self.head  # else a field may change in place
-            and self._direct
+            and intact(self, self._Ways)
             and type(path) is str
             and path == self.path == self._plain
             and type(self.qargs) is dict
@@ -572,7 +565,7 @@ class Requester(Repeater):
         if b"Host" not in lone:
             lines.append(b"Host: " + self._host())
         if "accept-encoding" not in headers:
-            lines.append(b"Accept-Encoding: " + self.accepts)
+            lines.append(b"Accept-Encoding: " + self._accepts)
         if length and b"Content-Length" not in lone:
             lines.append(b"Content-Length: %d" % length)
         lines += fields
@@ -594,4 +587,6 @@ class Requester(Repeater):
         return b"%b:%d" % (host, number)
 
 
-Requester._Ways = (Requester.build, Requester.rebuild, Requester.reinit)
+Requester._Ways = tuple(
+    (each.__name__, each) for each in (Requester.build, Requester.rebuild, Requester.reinit)
+)

@@ -14,7 +14,7 @@ from hio.core.http import httping
 from hio.help import Hict
 from multidict import istr
 
-from .engine import Publisher, ResponseParser
+from .engine import Publisher, ResponseParser, intact
 from .errors import ParseError, Reason
 from .eventing import EventSource
 from .jsoning import decode
@@ -148,18 +148,14 @@ class Respondent(_Slotted, httping.Parsent):  # type: ignore[misc]  # hio has no
     _parser: Any  # what `parser` gives, UNMADE where nobody has asked yet
     _own: Generator[bool | None, None, None] | None  # what it gave, as long as nobody drove it
 
-    #: False in a subclass that overrides a generator: then `parse` goes through it.
-    _direct = True
+    #: The steps of parsing, as they are by themselves: a program's own are gone through.
+    _Ways: ClassVar[tuple[tuple[str, Any], ...]]
     #: Sets the attributes; each subclass has its own.
     publisher: ClassVar[Publisher]
 
     def __init_subclass__(cls, **kwa: Any) -> None:
-        """See whether a subclass wants its own generators to be driven."""
+        """Give a subclass a publisher of its own: it may have put something before a slot."""
         super().__init_subclass__(**kwa)
-        cls._direct = all(
-            getattr(cls, name) is getattr(Respondent, name)
-            for name in ("parseMessage", "parseHead", "parseBody", "checkPersisted")
-        )
         cls.publisher = _publisher_of(cls)
 
     def __init__(
@@ -385,12 +381,13 @@ class Respondent(_Slotted, httping.Parsent):  # type: ignore[misc]  # hio has no
         When the message has ended, `ended` is True and `parser` None.
         """
         parser = self._parser
-        if parser is not UNMADE or not self._direct:
-            if parser is None:
-                return
-            if not self._direct or parser is not self._own:
-                super().parse()
-                return
+        if parser is None:
+            return
+        if (parser is not UNMADE and parser is not self._own) or not (
+            self._begun or intact(self, self._Ways)
+        ):
+            super().parse()
+            return
         try:
             self.publisher.advance(self)
         except ParseError as error:
@@ -486,3 +483,7 @@ def _publisher_of(kind: type[Respondent]) -> Publisher:
 
 
 Respondent.publisher = _publisher_of(Respondent)
+Respondent._Ways = tuple(
+    (name, getattr(Respondent, name))
+    for name in ("parseMessage", "parseHead", "parseBody", "checkPersisted")
+)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from hio.core.http import httping
 
 from .draining import sink_of
-from .engine import peek
+from .engine import intact, peek
 from .errors import exchange_error
 from .exchanging import UNLINKED, Exchange, Timeouts, retarget
 from .linking import Linker
@@ -31,6 +31,9 @@ _UNBUILDABLE: Final = (ValueError, TypeError, AttributeError, LookupError, httpi
 #: What a look at a socket gives where there is nothing.
 NOTHING: Final = -errno.EAGAIN
 
+#: What `_repeat` leaves out of a respondent, or lets it leave out, unless a program has its own.
+_ANSWERING: Final = (("reinit", Respondent.reinit), *Respondent._Ways)
+
 
 def _blind(fd: int) -> int:
     """Stand in for a look where an engine has none: there may be something."""
@@ -44,7 +47,7 @@ class Sender(Linker):
     """Send the requests of a client, one at a time."""
 
     #: What `transmit` is unless a program has its own.
-    _Transmits: tuple[Any, ...] = ()
+    _Transmits: tuple[tuple[str, Any], ...] = ()
 
     requests: deque[dict[str, Any]]
     latest: dict[str, Any] | None
@@ -98,7 +101,8 @@ class Sender(Linker):
             and respondent._parser is UNMADE
             and respondent.ended
             and not (respondent.msg or respondent.closed)
-            and getattr(self.transmit, "__func__", None) in self._Transmits
+            and intact(self, self._Transmits)
+            and intact(respondent, _ANSWERING)
         ):
             return False
         whole = requester.repeat(request)

@@ -10,13 +10,17 @@ a client that does so.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
 from .errors import ClosureError, Reason, exchange_error
 from .exchanging import UNLINKED
 from .following import Follower
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from typing_extensions import Self
+
     from .errors import ExchangeError
     from .exchanging import Exchange
 
@@ -27,6 +31,7 @@ LAST_EVENT_ID: Final = "Last-Event-ID"  # WHATWG HTML 9.2.4
 _LEAST: Final = 100
 #: Doublings after which a wait is beyond any cap.
 _DOUBLINGS: Final = 32
+_Value = TypeVar("_Value")
 _ABSENT: Final = object()  # a stream that was not taken up has not touched the field
 
 
@@ -142,14 +147,40 @@ class Stream:
         return self.delay
 
 
+class Shown(Generic[_Value]):
+    """Show something under a name that hio's client does not have.
+
+    A program may have that name for an attribute of its own, which then goes before
+    this one, as it would not go before a property.
+    """
+
+    def __init__(self, give: Callable[[Any], _Value]) -> None:
+        """Take what gives the value.
+
+        Args:
+            give: called with the instance; its docstring is this one's.
+        """
+        self._give = give
+        self.__doc__ = give.__doc__
+
+    @overload
+    def __get__(self, owner: None, kind: Any = None) -> Self: ...
+
+    @overload
+    def __get__(self, owner: object, kind: Any = None) -> _Value: ...
+
+    def __get__(self, owner: object, kind: Any = None) -> Self | _Value:
+        """Give the value of an instance; of the class, this itself."""
+        return self if owner is None else self._give(owner)
+
+
 class Streamer(Follower):
     """Keep event streams of a client alive."""
 
     #: Longest wait in seconds that repeated failure leads to; a server may ask for more.
     RetryCap: float = 60.0
 
-    #: The present or last event stream, None before the first.
-    stream: Stream | None = None
+    _stream: Stream | None = None  # what `stream` shows
     _idle: float | None = None  # seconds of silence after which a connection is given up
     _foreign_id: bool = False  # respondent.leid is of a stream that has ended
 
@@ -163,14 +194,19 @@ class Streamer(Follower):
         def _parse(self) -> None: ...
         def _tyme(self) -> float: ...
 
-    @property
+    @Shown
+    def stream(self) -> Stream | None:
+        """The present or last event stream, None before the first."""
+        return self._stream
+
+    @Shown
     def streaming(self) -> bool:
         """True while there is an event stream, between its connections too.
 
         It turns False when the stream has ended for good: then there is exactly
         one response, with True under "evented", in `responses`; `stream` says more.
         """
-        return self.stream is not None and self.stream.state != "ended"
+        return self._stream is not None and self._stream.state != "ended"
 
     # a response
 
@@ -180,7 +216,7 @@ class Streamer(Follower):
             return
         stream = exchange.stream
         if stream is None:
-            stream = exchange.stream = self.stream = Stream()
+            stream = exchange.stream = self._stream = Stream()
             if self._idle is not None:
                 stream.heard = self._tyme()
         if stream.state != "open":
