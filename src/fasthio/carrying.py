@@ -324,7 +324,7 @@ class Carrier(Sender):
             self._judge(respondent)
         if stream is not None:
             self._refuse_to_go_on(stream)
-        request = self._request_sent() if whole is None else whole.sent()
+        request = self._request_sent() if whole is None else whole.sent(exchange.fields)
         if ours:
             response = respondent.publisher.response(respondent, request)
         else:

@@ -115,13 +115,13 @@ class Client(Carrier):
         respondent: Any = None,
         name: str = "",
         uid: Any = 0,
-        bufsize: int = 8096,
+        bufsize: int | None = 8096,
         wl: Any = None,
         hostname: str | None = "127.0.0.1",
         port: int | str | None = None,
         scheme: str = "",
         method: str = "GET",
-        path: str = "/",
+        path: str | None = "/",
         headers: Any = None,
         qargs: Any = None,
         fragment: str = "",
@@ -155,7 +155,7 @@ class Client(Carrier):
             respondent: respondent to use; it is reinitialised.
             name: name of the connector.
             uid: identifier of the connector.
-            bufsize: octets of one receive.
+            bufsize: octets of one receive; None for 8096.
             wl: WireLog, open, or None.
             hostname: name or address, may carry a port.
             port: port, None for that of the scheme.
@@ -225,7 +225,7 @@ class Client(Carrier):
         if idle is not None:
             self._idle = check_idle(idle)
 
-        parts = split_path(path)
+        parts = split_path("" if path is None else path)
         if not isinstance(scheme, str):
             raise ValueError(f"scheme must be str, not {type(scheme).__name__}")
         scheme = (parts.scheme or scheme).lower()
@@ -328,8 +328,13 @@ class Client(Carrier):
         return opened
 
     def close(self) -> None:
-        """Close the connection; harmless when it is closed."""
+        """Close the connection; harmless when it is closed.
+
+        As in hio, a later `service` opens it again.
+        """
         self.connector.close()
+        if self._exchange is None:
+            self._over = None
 
     @staticmethod
     def attrify(response: Mapping[str, Any]) -> Response:
@@ -381,7 +386,7 @@ class Client(Carrier):
         ):  # fmt: skip
             whole = requester.recall(method, path)
             if whole is not None:  # the same again, and nothing travels with it
-                self.requests.append(whole.described())
+                self.requests.append(whole.described(requester.headers))
                 return
         away = None
         if self._home is not None and self._exchange is not None:

@@ -81,7 +81,8 @@ class Exchange:
 
     octets: bytes | bytearray = b""  # the request as it goes out
     sent: dict[str, Any] | None = None  # the same as its response tells of it
-    whole: Whole | None = None  # the same where it is one that was kept; makes `sent`
+    whole: Whole | None = None  # the same where it is one that was kept; makes `sent` ...
+    fields: Any = None  # ... with these headers
     method: str = "GET"
     link: Any = UNLINKED  # socket that carries it, as the connector's `cs`
     bulky: bool = False  # much of its body is still to come

@@ -8,6 +8,7 @@ from hio import help
 from hio.core.http import httping
 
 from .connecting import Connector, ConnectorTls
+from .copying import Tied
 from .errors import ExchangeError, Reason, exchange_error
 from .exchanging import UNLINKED, Home, target_of
 from .redirecting import Target, headers_for, locate, location_of, method_for
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Follower"]
 
 
-class Follower:
+class Follower(Tied):
     """The part of a client that follows redirects."""
 
     redirects: list[dict[str, Any]]

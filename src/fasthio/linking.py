@@ -220,6 +220,14 @@ class Linker(Streamer):
                 self._asking(exchange)
         elif pending:
             self._reopen_connector()
+        elif (
+            connector.cutoff
+            and connector.reconnectable
+            and connector.tymeout > 0.0
+            and self._expired()
+        ):
+            self._reopen_connector()  # at hio's pace: programs wait for it to be connected
+            connector.tymer.start(duration=connector.tymeout)
 
     def _reopen_connector(self) -> None:
         connector = self.connector

@@ -143,18 +143,26 @@ class Whole:
         """Tell whether equal values are of the same types: 1 == True, but not as octets."""
         return self.types == list(map(type, headers.values()))
 
-    def described(self) -> dict[str, Any]:
-        """Describe the request, as `Client.request` queues it."""
+    def described(self, headers: Any) -> dict[str, Any]:
+        """Describe the request, as `Client.request` queues it.
+
+        Args:
+            headers: its headers, whose names may be in another case; they are copied.
+        """
         request = self._described.copy()
         request["qargs"] = {}
-        request["headers"] = self.fields.copy()
+        request["headers"] = headers.copy()
         return request
 
-    def sent(self) -> dict[str, Any]:
-        """Describe the request, as its response tells of it."""
+    def sent(self, headers: Any) -> dict[str, Any]:
+        """Describe the request, as its response tells of it.
+
+        Args:
+            headers: its headers, whose names may be in another case; nobody else has them.
+        """
         request = self._sent.copy()
         request["qargs"] = {}
-        request["headers"] = self.fields.copy()
+        request["headers"] = headers
         return request
 
 

@@ -14,6 +14,7 @@ from hio.core.http import httping
 from hio.help import Hict
 from multidict import istr
 
+from .copying import Tied
 from .engine import Publisher, ResponseParser, intact
 from .errors import ParseError, Reason
 from .eventing import EventSource
@@ -32,8 +33,6 @@ REDIRECTS = frozenset((300, 301, 302, 303, 307, 308))
 _ENCODING = "ISO-8859-1"
 # looked up more than once: an istr keeps its folded name
 _CONNECTION = istr("Connection")
-_KEEP_ALIVE = istr("Keep-Alive")
-_PROXY_CONNECTION = istr("Proxy-Connection")
 
 _NO_OPTIONS: frozenset[str] = frozenset()
 _HTTP_11 = (1, 1)
@@ -90,7 +89,7 @@ class _Slotted:
     __slots__ = tuple(_BLANK)
 
 
-class Respondent(_Slotted, httping.Parsent):  # type: ignore[misc]  # hio has no types
+class Respondent(_Slotted, Tied, httping.Parsent):  # type: ignore[misc]  # hio has no types
     """Parse responses out of a buffer, one step at each `parse()`.
 
     Attributes beyond hio's:
@@ -276,16 +275,20 @@ class Respondent(_Slotted, httping.Parsent):  # type: ignore[misc]  # hio has no
         """Set `persisted`: may the connection stay open after this response (RFC 9112 9.3)."""
         headers = self.headers
         version = self.version
-        options = _NO_OPTIONS.union(*map(_options_of, headers.getall(_CONNECTION, ())))
+        if isinstance(headers, Hict):
+            connection = headers.getall(_CONNECTION, ())
+        else:  # a program's, whose names are in lower case as hio looks for them
+            connection = [headers.get("connection") or ""]
+        options = _NO_OPTIONS.union(*map(_options_of, connection))
         if version == _HTTP_11:
             self.persisted = "close" not in options and (self.chunked or self.length is not None)
         elif version == (1, 0):
             # close goes before all else (RFC 9112 9.3)
             self.persisted = "close" not in options and bool(
                 self.evented
-                or headers.get(_KEEP_ALIVE)
+                or headers.get("keep-alive")
                 or "keep-alive" in options
-                or "keep-alive" in headers.get(_PROXY_CONNECTION, "").lower()
+                or "keep-alive" in (headers.get("proxy-connection") or "").lower()
             )
 
     # generators, as programs that drive the parser by hand know them
@@ -354,6 +357,7 @@ class Respondent(_Slotted, httping.Parsent):  # type: ignore[misc]  # hio has no
         if not self._given:
             if self.chunked:
                 engine.start_body("chunked")
+                self.parms = engine.extensions
             elif self.length is not None:
                 engine.start_body("fixed", self.length)
             else:

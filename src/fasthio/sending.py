@@ -112,6 +112,7 @@ class Sender(Linker):
         exchange = self._exchange = Exchange()
         exchange.octets = octets = whole.msg
         exchange.whole = whole
+        exchange.fields = request["headers"].copy()
         method = exchange.method = whole.method
         exchange.link = connector.cs
         exchange.phase = 1
@@ -247,7 +248,7 @@ class Sender(Linker):
         if exchange is None:
             return self._describe()
         if exchange.whole is not None:
-            return exchange.whole.sent()
+            return exchange.whole.sent(exchange.fields)
         return self._describe() if exchange.sent is None else exchange.sent
 
     def _describe(self) -> dict[str, Any]:

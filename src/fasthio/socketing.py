@@ -54,6 +54,8 @@ _CONNECTING: Final = frozenset((errno.EINPROGRESS, errno.EALREADY, errno.EWOULDB
 _DIRECT: Final = os.name == "posix"
 #: Most octets that a socket's buffer can be asked for: a C int.
 _MOST: Final = 2**31 - 1
+#: Octets of one receive where a program says nothing.
+_SIZE: Final = 8096
 #: Options whose size the kernel doubles when it is set.
 _DOUBLED: Final = 2 if sys.platform.startswith("linux") else 1
 
@@ -160,7 +162,7 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
         *,
         tymth: Callable[[], float] | None = None,
         addresses: list[Address] | None = None,
-        bufsize: int = 8096,
+        bufsize: int | None = 8096,
         name: str = "",
         uid: Any = 0,
         **kwa: Any,
@@ -194,6 +196,8 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
             host, port = normalize_host_port(*(ha[:2] if ha else (host, port)))
             addresses = resolve(host, port)
         size = bufsize if bs is None else bs
+        if size is None:
+            size = _SIZE
         if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= _MOST:
             raise ValueError(f"bufsize must be from 1 to {_MOST} octets: {size!r}")
         own = _BLANK.copy()
