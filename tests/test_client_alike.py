@@ -185,3 +185,12 @@ def test_names_of_headers_keep_their_case(module: Any) -> None:
         client.requester.headers = Hict({"acCEPT": "b"})
         client.request()
         assert list(client.requests[0]["headers"]) == ["acCEPT"]
+
+
+def test_d36_method_of_a_request_that_names_none() -> None:
+    told = []
+    for module in (hio_clienting, clienting):
+        client = module.Client(hostname="127.0.0.1", method="HEAD")
+        client.transmit()
+        told.append(client.respondent.method)
+    assert told == ["GET", "HEAD"]
