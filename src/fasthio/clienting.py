@@ -233,13 +233,10 @@ class Client(Carrier):
             secured = _secured(connector)
             if scheme and scheme != ("https" if secured else "http"):
                 raise ValueError(f"scheme {scheme!r} does not go with the connector given")
-        else:
-            secured = scheme == "https"
-        scheme = "https" if secured else "http"
-        if connector:
             if name:
                 connector.name = name
         else:
+            secured = scheme == "https"
             host, number = settle_place(
                 parts.hostname or hostname, parts.port or port, 443 if secured else 80
             )
@@ -259,33 +256,39 @@ class Client(Carrier):
         qargs = qargs or {}
         for key, value in parts.pairs:
             qargs[key] = value  # into the program's own dict, as in hio
-        described: dict[str, Any] = {
-            "hostname": connector.hostname,
-            "port": connector.port,
-            "scheme": scheme,
-            "method": method,
-            "path": parts.path,
-            "qargs": qargs,
-            "fragment": parts.fragment or fragment,
-            "headers": headers,
-            "body": body,
-            "data": data,
-            "fargs": fargs,
-        }
-        if requester is None:
-            requester = Requester(portOptional=portOptional, **described)
-        else:
-            requester.reinit(**described)
-        if decode:
-            if isinstance(requester, Requester):
-                requester._accepts = accepted().encode("ascii")
-            else:
-                requester.headers.setdefault("Accept-Encoding", accepted())
-        self.requester = requester
+        self.requester = _set_up_requester(
+            requester,
+            portOptional,
+            decode,
+            hostname=connector.hostname,
+            port=connector.port,
+            scheme="https" if secured else "http",
+            method=method,
+            path=parts.path,
+            qargs=qargs,
+            fragment=parts.fragment or fragment,
+            headers=headers,
+            body=body,
+            data=data,
+            fargs=fargs,
+        )
+        self.respondent = self._set_up_respondent(
+            respondent, method, dictable, redirectable, limits, idle
+        )
 
+    def _set_up_respondent(
+        self,
+        respondent: Any,
+        method: str,
+        dictable: bool | None,
+        redirectable: bool,
+        limits: Limits | None,
+        idle: float | None,
+    ) -> Any:
+        """Make the respondent, or begin anew with the one that a program gave."""
         if respondent is None:
-            respondent = Respondent(
-                msg=connector.rxbs,
+            return Respondent(
+                msg=self.connector.rxbs,
                 method=method,
                 dictable=dictable,
                 events=self.events,
@@ -293,15 +296,14 @@ class Client(Carrier):
                 redirects=self.redirects,
                 limits=limits,
             )
-        elif limits is not None:
+        if limits is not None:
             raise ValueError("limits and maxBody are for a respondent made here, not one given")
-        elif idle is not None and not isinstance(respondent, Respondent):
+        if idle is not None and not isinstance(respondent, Respondent):
             raise ValueError("idle needs a respondent of this package")
-        else:
-            respondent.reinit(
-                msg=connector.rxbs, method=method, dictable=dictable, redirectable=redirectable
-            )
-        self.respondent = respondent
+        respondent.reinit(
+            msg=self.connector.rxbs, method=method, dictable=dictable, redirectable=redirectable
+        )
+        return respondent
 
     def wind(self, tymth: Callable[[], float]) -> None:
         """Inject the tyme of another tymist; time limits under way go on from it."""
@@ -512,6 +514,20 @@ class Client(Carrier):
 
 
 Client._Transmits = (("transmit", Client.transmit),)
+
+
+def _set_up_requester(requester: Any, portOptional: bool, decode: bool, **described: Any) -> Any:
+    """Make the requester, or begin anew with the one that a program gave."""
+    if requester is None:
+        requester = Requester(portOptional=portOptional, **described)
+    else:
+        requester.reinit(**described)
+    if decode:
+        if isinstance(requester, Requester):
+            requester._accepts = accepted().encode("ascii")
+        else:
+            requester.headers.setdefault("Accept-Encoding", accepted())
+    return requester
 
 
 def _secured(connector: Any) -> bool:
