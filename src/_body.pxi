@@ -192,6 +192,7 @@ cdef class BodyParser(HeadParser):
         """
         cdef octets_t at = buf + pos
         cdef octets_t end = buf + size
+        cdef octets_t mark = at  # what is before it is counted
         cdef octets_t line
         cdef char *first = NULL
         cdef char *to = NULL
@@ -246,6 +247,11 @@ cdef class BodyParser(HeadParser):
                 if <uint64_t>part > left:
                     part = <Py_ssize_t>left
                 if to == NULL:
+                    # where somebody views the body all before its data is taken, as elsewhere
+                    self.consumed += at - mark
+                    mark = at
+                    self._state = CHUNK_DATA
+                    self._left = left
                     # the data of all these chunks is no more than the octets at hand
                     self._grow(held, end - at if left < <uint64_t>(end - at) else part)
                     first = to = PyByteArray_AS_STRING(self._body) + held
@@ -265,7 +271,7 @@ cdef class BodyParser(HeadParser):
         if to != NULL:
             total = to - first
             fasthio_resize(self._body, held + total)
-        self.consumed += at - buf - pos
+        self.consumed += at - mark
         self._taken += total
         self._state = state
         self._left = left if state == CHUNK_DATA else 0

@@ -7,7 +7,7 @@ from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.string cimport memchr, memcmp, memcpy
 
 from fasthio.errors import parse_error  # untraced
-from fasthio.grammar import LIMITS, RETRY_DIGITS  # untraced
+from fasthio.grammar import RETRY_DIGITS, limits_of  # untraced
 
 cdef extern from "Python.h":
     Py_ssize_t PY_SSIZE_T_MAX
@@ -31,6 +31,7 @@ cdef inline Py_ssize_t ev_find(const char *buf, Py_ssize_t size, Py_ssize_t at, 
 
 
 EV_AT_WORK = "the parser is at work: a call while another one is under way"
+EV_INTERRUPTED = "an exception has broken the last call off: begin anew with reset()"
 
 
 cdef class EventParser:
@@ -45,6 +46,7 @@ cdef class EventParser:
     cdef Py_ssize_t _size  # octets in it; -1 before the first data field
     cdef bint _begun, _swallow, _ended
     cdef bint _busy  # a call is under way: none may begin within it
+    cdef bint _broken  # a call ended halfway: the same octets would be taken again
 
     def __cinit__(self):
         self._data = NULL
@@ -57,8 +59,7 @@ cdef class EventParser:
     def __init__(self, *, limits=None):
         if self._busy:
             raise RuntimeError(EV_AT_WORK)
-        if limits is None:
-            limits = LIMITS
+        limits = limits_of(limits)
         self._line_limit = min(limits.event_line, PY_SSIZE_T_MAX - 1)
         self._event_limit = min(limits.event, PY_SSIZE_T_MAX - 1)
         self._queue_limit = -1 if limits.events is None else min(limits.events, PY_SSIZE_T_MAX)
@@ -137,6 +138,7 @@ cdef class EventParser:
         self._count = 0
         self._size = -1
         self._ended = False
+        self._broken = False
         self._error = None
         self._id = self._leid  # the spec's last event ID buffer
         self._name = ""
@@ -163,6 +165,8 @@ cdef class EventParser:
         cdef list found
         if self._busy:
             raise RuntimeError(EV_AT_WORK)
+        if self._broken:
+            raise RuntimeError(EV_INTERRUPTED)
         if self._ended:
             return 0
         if raw is not self._raw:
@@ -171,14 +175,13 @@ cdef class EventParser:
         if self._queue_limit >= 0:
             room = max(self._queue_limit - len(events), 0)
         found = []
+        fasthio_growable(raw)  # fails while somebody has a view, before anything is taken
         self._busy = True  # an error is made of Python code, which may let others run
+        self._broken = True
         PyObject_GetBuffer(raw, &view, PyBUF_SIMPLE)  # held: nobody may move the octets
         try:
             size = view.len
             dead = self._take(<const char *>view.buf, size, found, room)
-        except BaseException:
-            self._size = -1  # the data that it counts may not be in place
-            raise
         finally:
             self._busy = False
             PyBuffer_Release(&view)
@@ -191,6 +194,7 @@ cdef class EventParser:
         if found:
             events.extend(found)
             self._count += len(found)
+        self._broken = False
         if self._error is not None:
             raise self._error
         return len(found)

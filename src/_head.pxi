@@ -20,8 +20,10 @@ cdef class HeadParser(LineParser):
     cdef bint _recycle              # ... which the mapping allows
 
     def __init__(self, *, limits=None, mapping=None):
+        limits = limits_of(limits)
+        copy = copier_of(CIMultiDict if mapping is None else mapping)
         LineParser.__init__(self, limits=limits, mapping=mapping)
-        self._copy = copier_of(self.mapping)
+        self._copy = copy
         self._recycle = self._copy is not None and plain_init(self.mapping)
         self._drop_template()
 

@@ -38,17 +38,20 @@ cdef class LineParser:
     cdef object _length_fault  # None, or (code, offset, near)
 
     def __init__(self, *, limits=None, mapping=None):
-        self.limits = limits = LIMITS if limits is None else limits
-        self.mapping = mapping = CIMultiDict if mapping is None else mapping
-        self._add = mapping.add
+        limits = limits_of(limits)
+        mapping = CIMultiDict if mapping is None else mapping
+        add = mapping.add  # first what may fail: then all stays as it was
         self._most_line = limits.line
         self._most_fields = limits.fields
         self._most_head = limits.head
         self._most_trailers = limits.trailers
+        self.limits = limits
+        self.mapping = mapping
+        self._add = add
 
     cdef int _start_head(self, method) except -1:
         if method is not self._asked:
-            self.method = method.upper()
+            self.method = str.upper(method)  # whatever a subclass makes of it
             self._asked = method
             self._bodiless = self.method == "HEAD"
             self._tunnel = self.method == "CONNECT"

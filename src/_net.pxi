@@ -101,7 +101,9 @@ from cpython.bytearray cimport (
     PyByteArray_AS_STRING as _net_octets,
     PyByteArray_GET_SIZE as _net_size,
 )
+from cpython.long cimport PyLong_AsLongLongAndOverflow
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from libc.limits cimport LLONG_MAX, LLONG_MIN
 from libc.string cimport memcpy as _net_copy
 
 cdef enum:
@@ -133,33 +135,65 @@ cdef Py_ssize_t _receive_large(
     return count
 
 
-def receive(int fd, buffer, Py_ssize_t size, Py_ssize_t ahead=0):  # untraced
+cdef inline long long _net_number(object number) except? -2:
+    """Give an integer; one that is beyond 64 bits as the largest or smallest there is."""
+    cdef int beyond = 0
+    cdef long long value = PyLong_AsLongLongAndOverflow(number, &beyond)
+    if beyond:
+        value = LLONG_MAX if beyond > 0 else LLONG_MIN
+    return value
+
+
+cdef int _net_fd(object fd) except? -2:
+    """Give a file descriptor; what no int of C holds is none."""
+    cdef long long number = _net_number(PyNumber_Index(fd))
+    if not -_NET_MOST - 1 <= number <= _NET_MOST:
+        raise OverflowError(f"fd is no file descriptor: {fd}")
+    return <int>number
+
+
+def receive(fd, buffer, size, ahead=0):  # untraced
+    cdef int socket = _net_fd(fd)
+    cdef long long most, coming
+    size = PyNumber_Index(size)
+    most = _net_number(size)
+    coming = _net_number(PyNumber_Index(ahead))
+    if not isinstance(buffer, bytearray):
+        raise TypeError(f"buffer must be a bytearray, not {type(buffer).__name__}")
+    if most <= 0:
+        raise ValueError(f"size must be positive: {size}")
+    with cython.critical_section(buffer):  # nobody may move it while octets are put into it
+        if most > _NET_MOST or _net_size(<bytearray>buffer) > PY_SSIZE_T_MAX - most - 1:
+            raise ValueError(f"size must be at most {_NET_MOST}: {size}")
+        return _receive(
+            socket, <bytearray>buffer, <Py_ssize_t>most, <Py_ssize_t>min(coming, PY_SSIZE_T_MAX)
+        )
+
+
+cdef Py_ssize_t _receive(
+    int fd, bytearray buffer, Py_ssize_t size, Py_ssize_t ahead
+) except? -2:
+    """Receive by way of the stack, and straight into place what is more than it takes."""
     cdef char stack[_NET_STACK]
     cdef Py_ssize_t before, count, more
     cdef Py_ssize_t first = size if size < _NET_STACK else _NET_STACK
     cdef char *where
     cdef Py_buffer held
-    if not isinstance(buffer, bytearray):
-        raise TypeError(f"buffer must be a bytearray, not {type(buffer).__name__}")
-    if first <= 0:
-        raise ValueError(f"size must be positive: {size}")
-    if size > _NET_MOST or _net_size(<bytearray>buffer) > PY_SSIZE_T_MAX - size - 1:
-        raise ValueError(f"size must be at most {_NET_MOST}: {size}")
-    fasthio_growable(<bytearray>buffer)  # before octets are taken that would be lost
+    fasthio_growable(buffer)  # before octets are taken that would be lost
     if FASTHIO_INSIDE and ahead >= _NET_STEP and size > _NET_STACK:
-        return _receive_large(fd, <bytearray>buffer, size, ahead)
+        return _receive_large(fd, buffer, size, ahead)
     # a nonblocking socket gives so few octets sooner than the GIL would be back
     count = fasthio_recv(fd, stack, first, FASTHIO_NOW)
     if count <= 0:
         return count
-    before = _net_size(<bytearray>buffer)
+    before = _net_size(buffer)
     if count < first or size == first:
-        fasthio_resize(<bytearray>buffer, before + count)
-        _net_copy(_net_octets(<bytearray>buffer) + before, stack, count)
+        fasthio_resize(buffer, before + count)
+        _net_copy(_net_octets(buffer) + before, stack, count)
         return count
     # the stack was filled, so there may be more: the rest straight into place
-    fasthio_resize(<bytearray>buffer, before + size)
-    where = _net_octets(<bytearray>buffer) + before
+    fasthio_resize(buffer, before + size)
+    where = _net_octets(buffer) + before
     _net_copy(where, stack, count)
     # held, nobody can resize the buffer while the kernel writes into it
     PyObject_GetBuffer(buffer, &held, PyBUF_SIMPLE)
@@ -168,19 +202,21 @@ def receive(int fd, buffer, Py_ssize_t size, Py_ssize_t ahead=0):  # untraced
     PyBuffer_Release(&held)
     if more > 0:
         count += more
-    fasthio_resize(<bytearray>buffer, before + count)
+    fasthio_resize(buffer, before + count)
     return count
 
 
-def send(int fd, buffer):  # untraced
+def send(fd, buffer):  # untraced
+    # held, the buffer is not moved; what another thread writes into it may be sent half changed
     cdef Py_buffer view
     cdef Py_ssize_t count
+    cdef int socket = _net_fd(fd)
     PyObject_GetBuffer(buffer, &view, PyBUF_SIMPLE)
     if view.len == 0:
         count = 0
     else:
         with nogil:
-            count = fasthio_send(fd, <const char *>view.buf, view.len)
+            count = fasthio_send(socket, <const char *>view.buf, view.len)
     PyBuffer_Release(&view)
     return count
 

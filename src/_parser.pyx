@@ -8,8 +8,9 @@ holds the documentation of both. What a line that is refused had wrong, and how 
 valued framing fields are read, is in `fasthio.syntax`, which both use.
 
 On free-threaded CPython each call holds its parser, and the buffer it was given, by a
-critical section; what the module itself holds is not changed after its import. A section
-is let go where Python code runs in between: then `_busy` refuses who comes meanwhile.
+critical section. What the module itself holds is not changed after its import, but for
+`_copies`: a dict, which has a lock of its own, and each thread would put the same in it. A
+section is let go where Python code runs in between: then `_busy` refuses who comes meanwhile.
 """
 
 cimport cython
@@ -23,6 +24,7 @@ from cpython.bytearray cimport (
 )
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
+from cpython.number cimport PyNumber_Index
 from cpython.object cimport PyObject, PyObject_SetItem
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from cpython.list cimport PyList_GET_ITEM
@@ -37,10 +39,10 @@ from fasthio.grammar import (
     COMMON_FIELDS,
     FIELD_CONTENT,
     FRAMINGS,
-    LIMITS,
     MAX_LENGTH,
     STATES,
     TOKEN,
+    limits_of,
 )
 from fasthio.syntax import (
     codings_of,
@@ -70,6 +72,7 @@ cdef octets_t NOTHING = b""  # for buffers of no octets, which may have no addre
 AT_WORK = "the parser is at work: a call from within its own mapping, or from two threads"
 INTERRUPTED = "an exception has broken the last call off: begin anew with start()"
 OWN_BODY = "the body of this message is no buffer to read it from"
+MOST_RECEIVED = MAX_LENGTH // 2  # octets of a message that may be claimed: no count overflows
 
 
 cdef inline int check_buffer(object rx) except -1:
@@ -116,13 +119,17 @@ cdef class ResponseParser(BodyParser):
         with cython.critical_section(self):
             self._start(self.method)
 
-    def start_body(self, str framing not None, length=None):
+    def start_body(self, framing, length=None):
+        if not isinstance(framing, str):
+            raise TypeError(f"framing must be a str, not {type(framing).__name__}")
         if framing not in FRAMINGS:
             raise ValueError(f"framing must be one of {FRAMINGS}, not {framing!r}")
         if (framing == "fixed") != (length is not None):
             raise ValueError("length goes with framing 'fixed' and only with it")
-        if length is not None and not 0 <= length <= MAX_LENGTH:
-            raise ValueError(f"length must be from 0 to {MAX_LENGTH}, not {length}")
+        if length is not None:
+            length = PyNumber_Index(length)
+            if not 0 <= length <= MAX_LENGTH:
+                raise ValueError(f"length must be from 0 to {MAX_LENGTH}, not {length}")
         cdef int number = FRAMINGS.index(framing)
         cdef long long octets = length or 0
         with cython.critical_section(self):
@@ -183,10 +190,14 @@ cdef class ResponseParser(BodyParser):
             )
 
     def received(self, count):
+        count = PyNumber_Index(count)
         with cython.critical_section(self):
             wanted = self._wanted()
-            if count < 0 or (count > wanted and wanted >= 0):
-                raise ValueError(f"count must be from 0 to {wanted}, not {count}")
+            most = max(0, MOST_RECEIVED - self.consumed)
+            if 0 <= wanted < most:
+                most = wanted
+            if not 0 <= count <= most:
+                raise ValueError(f"count must be from 0 to {most}, not {count}")
             self.consumed += count
             self._taken += count
             if wanted > 0:
@@ -268,7 +279,11 @@ cdef class ResponseParser(BodyParser):
                 memmove(self._pending, self._pending + count, rest)
                 self._pending_size = rest
         elif rest:
-            self._keep(octets + count, rest)
+            try:
+                self._keep(octets + count, rest)
+            except BaseException:  # no memory: what came before would be taken again
+                self._break_off()
+                raise
         return size
 
     cdef int _keep(self, octets_t octets, Py_ssize_t size) except -1:

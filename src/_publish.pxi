@@ -120,6 +120,7 @@ def intact(owner, tuple methods not None):
 @cython.final
 cdef class Publisher:
     cdef object _kind
+    cdef tuple _owners  # what the slots are of: they go with it, whatever becomes of the class
     cdef tuple _blank
     cdef PyMemberDef **_places  # slots of these
     cdef object _encoding
@@ -138,13 +139,15 @@ cdef class Publisher:
         )
         if self._places == NULL:
             raise MemoryError
+        self._owners = tuple([getattr(kind, each[0], None) for each in self._blank])
+        self._owners += tuple([getattr(kind, name, None) for name in _SLOTS])
         for index in range(len(self._blank)):
-            self._places[index] = fasthio_slot(getattr(kind, self._blank[index][0], None), kind)
+            self._places[index] = fasthio_slot(self._owners[index], kind)
         self._encoding = blank["encoding"]
         self._media_of = media_of
         self._redirects = redirects
         for index in range(SLOTTED):
-            self._slots[index] = fasthio_slot(getattr(kind, _SLOTS[index], None), kind)
+            self._slots[index] = fasthio_slot(self._owners[len(self._blank) + index], kind)
 
     def __dealloc__(self):
         PyMem_Free(self._places)

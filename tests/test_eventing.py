@@ -195,7 +195,7 @@ def test_error_of_a_long_line_is_hios(engine: ModuleType) -> None:
 def test_interrupted_call_leaves_no_half_of_an_event(
     engine: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ctrl-C inside a call drops the unfinished event: nothing counts data that is not there."""
+    """What Ctrl-C has left half parsed does not go on: no line counts twice, none is missing."""
 
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -209,10 +209,67 @@ def test_interrupted_call_leaves_no_half_of_an_event(
         with pytest.raises(KeyboardInterrupt):
             parser.feed(raw, events)
     raw[:] = b"\n"
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match=r"begin anew with reset\(\)$"):
+            parser.feed(raw, events)
+    assert (parser.error, parser.ended, bytes(raw)) == (None, False, b"\n")
+    parser.reset()
     assert parser.feed(raw, events) == 0
     raw[:] = b"data: next\n\n"
     assert parser.feed(raw, events) == 1
     assert events == [{"id": None, "name": "", "data": "next"}]
+
+
+def test_octets_that_are_viewed(engine: ModuleType) -> None:
+    """Nothing is taken of octets that cannot be deleted; once they can all goes on."""
+    parser = engine.EventParser()
+    raw = bytearray(b"\xef\xbb\xbfid: 1\ndata: a\n\ndata: b\r")
+    events: list[dict[str, Any]] = []
+    for eof in (False, True):
+        with memoryview(raw), pytest.raises(BufferError):
+            parser.feed(raw, events, eof)
+        assert (parser.leid, parser.bom, parser.consumed, events) == (None, None, 0, [])
+    assert parser.feed(raw, events) == 1
+    raw += b"\ndata: c\n\n"
+    assert parser.feed(raw, events) == 1
+    assert [event["data"] for event in events] == ["a", "b\nc"]
+    assert parser.consumed == 36
+
+
+def test_events_that_are_not_taken(engine: ModuleType) -> None:
+    """Where the queue refuses events they are lost, which is not passed over in silence."""
+
+    class Queue(list[Any]):
+        def extend(self, _: Any) -> None:
+            raise KeyError("full")
+
+    parser = engine.EventParser()
+    raw = bytearray(b"data: a\n\n")
+    with pytest.raises(KeyError, match="full"):
+        parser.feed(raw, Queue())
+    assert (bytes(raw), parser.count, parser.consumed) == (b"", 0, 9)
+    raw += b"data: b\n\n"
+    with pytest.raises(RuntimeError, match="broken the last call off"):
+        parser.feed(raw, [])
+    parser.reset()
+    assert parser.feed(raw, []) == 1
+
+
+def test_source_after_an_exception_of_another_kind(engine: ModuleType) -> None:
+    """Where a view of the octets is held parse says so each time, and then goes on."""
+
+    class Source(eventing.EventSource):
+        Engine = engine.EventParser
+
+    source = Source(raw=bytearray(b"data: a\n\n"))
+    for _ in range(3):
+        with memoryview(source.raw), pytest.raises(BufferError):
+            source.parse()
+    source.parse()
+    source.close()
+    source.parse()
+    assert (source.ended, source.parser) == (True, None)
+    assert [event["data"] for event in source.events] == ["a"]
 
 
 def test_default_limits(engine: ModuleType) -> None:

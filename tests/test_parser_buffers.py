@@ -13,7 +13,7 @@ from multidict import CIMultiDict, MultiDict
 
 from cases import CASES
 from fasthio.errors import LimitError, ParseError
-from fasthio.grammar import LIMITS
+from fasthio.grammar import LIMITS, Limits
 from heads import CHUNKED, HEAD, feed
 
 # end of stream, buffers ------------------------------------------------------
@@ -72,6 +72,147 @@ def test_a_body_that_is_viewed(engine: ModuleType) -> None:
             assert parser.body == b"a" * 8
         del rx[: parser.parse(rx)]
         assert parser.body == b"a" * 8 + b"b" * 8
+
+
+@pytest.mark.parametrize("limits", [None, Limits(body=100)])
+@pytest.mark.parametrize("chunks", [b"3\r\nabc\r\n2\r\nde\r\n", b"9\r\nabc", b"3;a=b\r\nabc\r\n"])
+@pytest.mark.parametrize("way", ["parse", "take", "feed"])
+def test_chunks_of_a_body_that_is_viewed(
+    engine: ModuleType, way: str, chunks: bytes, limits: Limits | None
+) -> None:
+    """All before the data is taken; from there on it goes on once the view is given back."""
+    parser = engine.ResponseParser(limits=limits)
+    parser.parse(bytearray(CHUNKED + b"1\r\nx"))
+    assert parser.body == b"x"
+    before = parser.consumed
+    octets = b"\r\n" + chunks
+    line = octets.index(b"\r\n", 2) + 2
+    with memoryview(parser.body), pytest.raises(BufferError):
+        getattr(parser, way)(bytearray(octets))
+    assert (parser.consumed - before, parser.state) == (line, "chunk-data")
+    assert parser.wanted == chunks[0] - 0x30
+    getattr(parser, way)(bytearray(octets[line:]))
+    assert parser.body == b"x" + b"".join(chunks.split(b"\r\n")[1::2])
+
+
+def test_a_view_of_the_body_is_fed(engine: ModuleType) -> None:
+    """A body cannot grow while it is read; nothing of it is taken."""
+    parser = engine.ResponseParser()
+    parser.feed(HEAD + b"Content-Length: 64\r\n\r\nabc")
+    for view in (memoryview, lambda body: memoryview(body)[1:]):
+        with pytest.raises(BufferError):
+            parser.feed(view(parser.body))
+    assert (parser.body, parser.wanted) == (b"abc", 61)
+
+
+def test_what_is_fed_is_held(engine: ModuleType) -> None:
+    """While octets are read nobody resizes them, not even the mapping they go to."""
+    data = bytearray(SHORT_MESSAGE)
+
+    class Map(MultiDict[str]):
+        def add(self, name: str, value: str) -> None:
+            with pytest.raises(BufferError):
+                data.clear()
+            super().add(name, value)
+
+    parser = engine.ResponseParser(mapping=Map)
+    assert parser.feed(data) == len(SHORT_MESSAGE)
+    data.clear()
+
+
+def make_mapping() -> Any:
+    """Make a mapping without being its type."""
+    return CIMultiDict()
+
+
+class Text(str):
+    """A str of another kind, which goes its own ways."""
+
+    __slots__ = ()
+
+    def upper(self) -> Any:
+        return Text("other")
+
+
+class Number:
+    """An integer of another kind."""
+
+    def __index__(self) -> int:
+        return 5
+
+
+def test_arguments_of_another_kind(engine: ModuleType) -> None:
+    """What is as good as a str or an int is taken as one, whatever engine reads it."""
+    parser = engine.ResponseParser()
+    parser.start(Text("head"))
+    assert (parser.method, type(parser.method)) == ("HEAD", str)
+    parser.start_body(Text("fixed"), Number())
+    assert (parser.length, parser.wanted) == (5, 5)
+    parser.received(True)
+    assert (parser.wanted, parser.consumed) == (4, 1)
+    parser.start_body("fixed", True)
+    assert (parser.wanted, type(parser.length)) == (1, int)
+    parser.start_body("close")
+    parser.received(2**62 - 1)
+    with pytest.raises(ValueError, match=r"^count must be from 0 to 0, not 1$"):
+        parser.received(1)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "text"),
+    [
+        (("start_body", None), TypeError, "framing must be a str, not NoneType"),
+        (("start_body", b"close"), TypeError, "framing must be a str, not bytes"),
+        (("start_body", "fixed", 1.9), TypeError,
+         "'float' object cannot be interpreted as an integer"),
+        (("start_body", "fixed", "1"), TypeError,
+         "'str' object cannot be interpreted as an integer"),
+        (("start_body", "fixed", 2**63), ValueError,
+         "length must be from 0 to 9223372036854775807, not 9223372036854775808"),
+        (("start_body", "fixed", -1), ValueError,
+         "length must be from 0 to 9223372036854775807, not -1"),
+        (("received", 1.0), TypeError, "'float' object cannot be interpreted as an integer"),
+        (("received", 2**64), ValueError,
+         "count must be from 0 to 4611686018427387900, not 18446744073709551616"),
+        (("received", -(2**64)), ValueError,
+         "count must be from 0 to 4611686018427387900, not -18446744073709551616"),
+        (("feed", None), TypeError, "a bytes-like object is required, not 'NoneType'"),
+        (("feed", "text"), TypeError, "a bytes-like object is required, not 'str'"),
+        (("feed", memoryview(b"abcd")[::2]), BufferError,
+         "memoryview: underlying buffer is not C-contiguous"),
+    ],
+)  # fmt: skip
+def test_wrong_calls(
+    engine: ModuleType, call: tuple[Any, ...], error: type[Exception], text: str
+) -> None:
+    """A wrong call is the same error on both engines, and changes nothing."""
+    parser = engine.ResponseParser()
+    parser.start_body("close")
+    parser.feed(b"abc")
+    with pytest.raises(error) as caught:
+        getattr(parser, call[0])(*call[1:])
+    assert (type(caught.value), str(caught.value)) == (error, text)
+    assert (parser.body, parser.consumed, parser.wanted) == (b"abc", 3, -1)
+
+
+def test_wrong_parts(engine: ModuleType) -> None:
+    """What cannot be a mapping or limits is refused, and the parser is as it was."""
+    parser = engine.ResponseParser()
+    for wrong, error, text in (
+        ({"mapping": dict}, AttributeError, "type object 'dict' has no attribute 'add'"),
+        ({"mapping": make_mapping}, AttributeError, "'function' object has no attribute 'add'"),
+        ({"limits": 5}, TypeError, "limits must be Limits, not int"),
+    ):
+        with pytest.raises(error) as caught:
+            engine.ResponseParser(**wrong)
+        assert str(caught.value) == text
+        with pytest.raises(error):
+            parser.__init__(**wrong)
+        assert (parser.mapping, parser.limits) == (CIMultiDict, LIMITS)
+    with pytest.raises(TypeError, match=r"^limits must be Limits, not int$"):
+        engine.EventParser(limits=5)
+    parser.feed(SHORT_MESSAGE)
+    assert (parser.headers["A"], parser.body) == ("b", b"abc")
 
 
 def test_nothing_is_allocated_on_a_word(engine: ModuleType) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import subprocess
 import sys
 from types import ModuleType
 from typing import Any
@@ -16,6 +18,24 @@ from fasthio import _pyparser, responding
 from fasthio.responding import Respondent
 
 JSON = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+BASES = """
+import gc, importlib, sys
+from fasthio import responding
+engine = importlib.import_module(sys.argv[1])
+names = tuple(name for name in responding._BLANK if name != "data") + ("data",)
+make = lambda: type("Base", (), {"__slots__": names})
+first, second = make(), make()
+kind = type("Kind", (first,), {"__slots__": ()})
+blank = {**responding._BLANK, "data": {"a": 1}}
+publisher = engine.Publisher(kind, blank, responding._media_of, responding.REDIRECTS)
+kind.__bases__ = (second,)
+del first
+gc.collect()
+one = kind()
+publisher.fill(one)
+publisher.begin(one)
+print(one.data, one.error)
+"""
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\ndata: 2"
 
 
@@ -110,6 +130,16 @@ def test_what_is_no_respondent_is_refused(engine: ModuleType) -> None:
         engine.Publisher(Respondent(), {}, responding._media_of, ())
     with pytest.raises(KeyError, match="encoding"):
         engine.Publisher(Respondent, {}, responding._media_of, ())
+
+
+def test_bases_that_are_changed(engine: ModuleType) -> None:
+    """The class that the slots are of may go: in a process where what is freed is overwritten."""
+    done = subprocess.run(
+        [sys.executable, "-c", BASES, engine.__name__],
+        env={**os.environ, "PYTHONMALLOC": "debug"},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "{'a': 1} None\n"), done.stderr
 
 
 def test_an_attribute_without_value() -> None:

@@ -7,7 +7,7 @@ import errno
 import os
 import socket
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -160,6 +160,63 @@ def test_receive_what_is_announced(
     buffer += b"more"
     del buffer[:begun]
     assert buffer == data + b"more"
+
+
+@pytest.mark.parametrize(
+    ("descriptor", "size", "ahead", "error", "text"),
+    [
+        (1.0, 1, 0, TypeError, "'float' object cannot be interpreted as an integer"),
+        (None, 1, 0, TypeError, "'NoneType' object cannot be interpreted as an integer"),
+        (2**31, 1, 0, OverflowError, "fd is no file descriptor: 2147483648"),
+        (-(2**70), 1, 0, OverflowError, f"fd is no file descriptor: {-(2**70)}"),
+        (0, 1.5, 0, TypeError, "'float' object cannot be interpreted as an integer"),
+        (0, 2**70, 0, ValueError, f"size must be at most 2147483647: {2**70}"),
+        (0, -(2**70), 0, ValueError, f"size must be positive: {-(2**70)}"),
+        (0, 1, 1.5, TypeError, "'float' object cannot be interpreted as an integer"),
+    ],
+)
+def test_receive_called_wrongly(
+    engine: ModuleType, descriptor: Any, size: Any, ahead: Any, error: type[Exception], text: str
+) -> None:
+    buffer = bytearray(b"old")
+    with pytest.raises(error) as caught:
+        engine.receive(descriptor, buffer, size, ahead)
+    assert (type(caught.value), str(caught.value), buffer) == (error, text, b"old")
+    if descriptor != 0:
+        with pytest.raises(error) as caught:
+            engine.send(descriptor, b"x")
+        assert (type(caught.value), str(caught.value)) == (error, text)
+
+
+def test_receive_with_much_ahead(
+    engine: ModuleType, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    """What is to come may be more than any buffer holds: it is a word alone."""
+    ours, theirs = pair
+    theirs.send(b"abc")
+    buffer = bytearray()
+    assert engine.receive(ours.fileno(), buffer, 10, 2**70) == 3
+    assert buffer == b"abc"
+    assert engine.receive(ours.fileno(), buffer, 10, -(2**70)) == -errno.EAGAIN
+
+
+def test_send_what_is_no_octets(engine: ModuleType) -> None:
+    """Nothing to send is nothing sent; what is no buffer is a wrong call."""
+    for empty in (b"", bytearray(), memoryview(b"")):
+        assert engine.send(-1, empty) == 0
+    assert engine.send(-1, b"x") == -errno.EBADF
+    for wrong, error, text in (
+        ("text", TypeError, "a bytes-like object is required, not 'str'"),
+        (None, TypeError, "a bytes-like object is required, not 'NoneType'"),
+        (
+            memoryview(b"abcd")[::2],
+            BufferError,
+            "memoryview: underlying buffer is not C-contiguous",
+        ),
+    ):
+        with pytest.raises(error) as caught:
+            engine.send(-1, wrong)
+        assert str(caught.value) == text
 
 
 def test_send(engine: ModuleType, pair: tuple[socket.socket, socket.socket]) -> None:

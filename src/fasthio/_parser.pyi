@@ -127,6 +127,7 @@ class ResponseParser(BodyParser):
             framing: one of `grammar.FRAMINGS`.
             length: octets of the body, with framing "fixed" and only with it.
         Raises:
+            TypeError: the framing is no str, or the length no integer.
             ValueError: an argument that cannot be.
             LimitError: the body is longer than `limits.body`.
         """
@@ -184,6 +185,8 @@ class ResponseParser(BodyParser):
             ended the rest is the caller's, to feed after the next `start`.
         Raises:
             TypeError, BufferError: `data` is no contiguous buffer.
+            BufferError: somebody has a view of `body`, or it is viewed by `data`: what was
+                taken is in `consumed`, the rest of the message is to be fed from there on.
             ValueError: `data` is the `body` of this message.
             RuntimeError: called while a call of the same parser is under way.
             ParseError: as for `parse`.
@@ -238,7 +241,8 @@ class ResponseParser(BodyParser):
         Args:
             count: octets, at most `wanted`.
         Raises:
-            ValueError: more than were wanted.
+            TypeError: the count is no integer.
+            ValueError: more than were wanted; or beyond 2**62 octets in all.
         """
 
 @disjoint_base
@@ -286,6 +290,10 @@ class EventParser:
         Raises:
             EventError: a line, an event or the queue exceeds its limit; raised again by
                 each call until `reset`. Events before it are in `events`.
+            BufferError: somebody has a view of `raw`; nothing was taken.
+            RuntimeError: called while a call of the same parser is under way; or after one
+                that ended in an exception of another kind, as MemoryError: the octets are
+                half parsed, and the parser begins anew with `reset`.
         Cost: O(new octets).   hio: D70 to D78.
         """
     def reset(self) -> None:
@@ -384,6 +392,7 @@ def receive(fd: int, buffer: bytearray, size: int, ahead: int = 0) -> int:
         BufferError: somebody has a view of it; nothing was received.
         ValueError: `size` is not positive: 0 octets would look like the end. Or it is
             beyond 2**31 - 1.
+        OverflowError: the descriptor is beyond an int of C.
     """
 
 def send(fd: int, buffer: bytearray | bytes) -> int:
@@ -391,9 +400,12 @@ def send(fd: int, buffer: bytearray | bytes) -> int:
 
     Args:
         fd: file descriptor of the socket.
-        buffer: octets to send; not changed.
+        buffer: octets to send; not changed. Where it is empty nothing is asked of the socket.
     Returns:
         Octets sent, or minus the errno.
+    Raises:
+        TypeError, BufferError: `buffer` is no contiguous buffer.
+        OverflowError: the descriptor is beyond an int of C.
     """
 
 def intact(owner: object, methods: tuple[tuple[str, Any], ...]) -> bool:

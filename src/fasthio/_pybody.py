@@ -155,6 +155,7 @@ class BodyParser(HeadParser):
         begin = pos
         line: bytes | None = None
         count = 0
+        first = (0, 0)  # octets of the first line, and of its chunk
         # short whole chunks one after the other, put into the body in one go
         while not self._scanned and self.limits.body is None:
             # most chunks of a body are of one size
@@ -168,11 +169,19 @@ class BodyParser(HeadParser):
             after = pos + len(line) + count
             if not rx.startswith(CRLF, after):
                 break
+            if not parts:
+                first = len(line), count
             parts.append(rx[pos + len(line) : after])
             gathered += count
             pos = after + 2
         if parts:
-            self.body += b"".join(parts)
+            try:
+                self.body += b"".join(parts)
+            except BufferError:  # somebody views the body: all before its data is taken
+                self.consumed += first[0]
+                self._left = first[1]
+                self._state = CHUNK_DATA
+                raise
             self._taken += gathered
             self.consumed += pos - begin
         return self._chunk_line(rx, pos)

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from .errors import ParseError, parse_error
-from .grammar import LIMITS, RETRY_DIGITS, Limits
+from .grammar import RETRY_DIGITS, Limits, limits_of
 
 if TYPE_CHECKING:
     from collections.abc import MutableSequence
@@ -20,6 +20,7 @@ __all__ = ["EventParser"]
 _BOM: Final = b"\xef\xbb\xbf"
 _LINE_END: Final = re.compile(rb"\r\n|\r|\n")
 _AT_WORK: Final = "the parser is at work: a call while another one is under way"
+_INTERRUPTED: Final = "an exception has broken the last call off: begin anew with reset()"
 _NEAR: Final = 32  # octets of a line that an error shows
 
 
@@ -42,6 +43,7 @@ class EventParser:
     __slots__ = (
         "_begun",
         "_bom",
+        "_broken",
         "_busy",
         "_consumed",
         "_count",
@@ -75,8 +77,7 @@ class EventParser:
         if getattr(self, "_busy", False):
             raise RuntimeError(_AT_WORK)
         self._busy = False  # a call is under way: none may begin within it
-        if limits is None:
-            limits = LIMITS
+        limits = limits_of(limits)
         self._line_limit = limits.event_line
         self._event_limit = limits.event
         self._queue_limit = limits.events
@@ -139,6 +140,7 @@ class EventParser:
         """
         if self._busy:
             raise RuntimeError(_AT_WORK)
+        self._broken = False  # a call ended halfway: the same octets would be taken again
         self._begun = False  # the first octets were looked at for a BOM
         self._bom = None
         self._consumed = 0
@@ -179,8 +181,11 @@ class EventParser:
             raise TypeError("raw must be a bytearray, not " + type(raw).__name__)
         if self._error is not None:
             raise self._error.with_traceback(None)
+        eof = bool(eof)
         if self._busy:
             raise RuntimeError(_AT_WORK)
+        if self._broken:
+            raise RuntimeError(_INTERRUPTED)
         if self._ended:
             return 0
         if raw is not self._raw:
@@ -190,13 +195,13 @@ class EventParser:
         if self._queue_limit is not None:
             room = max(self._queue_limit - len(events), 0)
         found: list[dict[str, Any]] = []
+        size = len(raw)
+        # fails while somebody has a view, before anything is taken; no call may come between
+        raw[size:], raw[size:] = b"\0", b""
+        self._broken = True
         try:
             self._busy = True  # an error is made of Python code, which may let others run
             dead = self._take(raw, found, room)
-        except BaseException:
-            self._data = []  # no line of it is to be counted twice
-            self._size = 0
-            raise
         finally:
             self._busy = False
         if eof and self._error is None:
@@ -208,6 +213,7 @@ class EventParser:
         if found:
             events.extend(found)
             self._count += len(found)
+        self._broken = False
         if self._error is not None:
             raise self._error
         return len(found)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from multidict import CIMultiDict, istr
 
 from ._pylines import FIELD, FIELD_LINE, KINDS, LENGTH, START_LINE, LineParser
-from .grammar import Limits
+from .grammar import Limits, limits_of
 
 __all__ = ["HeadParser"]
 
@@ -74,8 +74,10 @@ class HeadParser(LineParser):
     """Parse heads; those that come in one piece at once."""
 
     def __init__(self, *, limits: Limits | None = None, mapping: type[Any] | None = None) -> None:
+        limits = limits_of(limits)
+        copy = _copier_of(CIMultiDict if mapping is None else mapping)
         super().__init__(limits=limits, mapping=mapping)
-        self._copy = _copier_of(self.mapping)
+        self._copy = copy
         self._quick_room = max(0, min(_QUICK_HEAD, self.limits.line, self.limits.head))
         # the template: the last head that came in one piece
         self._lines: list[str] = []
@@ -195,9 +197,10 @@ class HeadParser(LineParser):
                     kinds.append((index - 1, kind))
             pairs.append(pair)
         if self._copy is None:
-            self.headers = self.mapping()
+            headers = self.mapping()
             for name, value in pairs:
-                self.headers.add(name, value)
+                self._add(headers, name, value)
+            self.headers = headers
         else:
             self.headers = self.mapping(pairs[:])  # which it may change
         kept, prefixes = None, self._prefixes

@@ -11,7 +11,7 @@ from typing import Any, Final, NoReturn
 from multidict import CIMultiDict, istr
 
 from .errors import ParseError, parse_error
-from .grammar import LIMITS, STATES, TOKEN, Limits
+from .grammar import STATES, TOKEN, Limits, limits_of
 from .syntax import field_fault, length_of, status_line_fault
 
 __all__ = [
@@ -66,14 +66,18 @@ class LineParser:
     """Parse the lines of heads and trailer sections."""
 
     def __init__(self, *, limits: Limits | None = None, mapping: type[Any] | None = None) -> None:
-        self.limits = LIMITS if limits is None else limits
-        self.mapping: type[Any] = CIMultiDict if mapping is None else mapping
+        limits = limits_of(limits)
+        mapping = CIMultiDict if mapping is None else mapping
+        add = mapping.add  # first what may fail: then all stays as it was
+        self.limits = limits
+        self.mapping: type[Any] = mapping
+        self._add = add
         self._asked = ""  # method as it was given, so that the same again costs nothing
         self.method = ""
 
     def _start_head(self, method: str) -> None:
         if method is not self._asked:
-            self.method = method.upper()
+            self.method = str.upper(method)  # whatever a subclass makes of it
             self._asked = method
         self.version: tuple[int, int] | None = None
         self.status: int | None = None
@@ -233,7 +237,7 @@ class LineParser:
             return
         if mapping is not None:
             value = " ".join(self._values)
-            mapping.add(istr(self._name), value)
+            self._add(mapping, istr(self._name), value)
             if self._kind and self._state == FIELD_LINE:
                 self._framing_field(self._kind, value, self._field_at)
         self._name = None

@@ -7,6 +7,7 @@ system call costs, and most calls of an idle client find nothing.
 from __future__ import annotations
 
 import os
+from operator import index
 from typing import Final
 
 __all__ = ["peek", "receive", "send"]
@@ -15,6 +16,14 @@ __all__ = ["peek", "receive", "send"]
 peek: Final = None
 #: Most octets of one call.
 _MOST: Final = 2**31 - 1
+
+
+def _descriptor(fd: int) -> int:
+    """Give a file descriptor; what no int of C holds is none."""
+    number = index(fd)
+    if not -_MOST - 1 <= number <= _MOST:
+        raise OverflowError(f"fd is no file descriptor: {fd}")
+    return number
 
 
 def receive(fd: int, buffer: bytearray, size: int, ahead: int = 0) -> int:
@@ -34,14 +43,18 @@ def receive(fd: int, buffer: bytearray, size: int, ahead: int = 0) -> int:
         ValueError: `size` is not positive: 0 octets would look like the end. Or it is
             beyond 2**31 - 1.
     """
+    fd = _descriptor(fd)
+    size = index(size)
+    index(ahead)
     if not isinstance(buffer, bytearray):
         raise TypeError(f"buffer must be a bytearray, not {type(buffer).__name__}")
     if size <= 0:
         raise ValueError(f"size must be positive: {size}")
     if size > _MOST:
         raise ValueError(f"size must be at most {_MOST}: {size}")
-    buffer.append(0)  # fails before octets are taken that would be lost
-    del buffer[-1]
+    held = len(buffer)
+    # fails before octets are taken that would be lost; no call may come between
+    buffer[held:], buffer[held:] = b"\0", b""
     try:
         octets = os.read(fd, size)
     except OSError as error:
@@ -59,7 +72,15 @@ def send(fd: int, buffer: bytearray | bytes) -> int:
     Returns:
         Octets sent, or minus the errno.
     """
+    fd = _descriptor(fd)
     try:
-        return os.write(fd, buffer)
-    except OSError as error:
-        return -(error.errno or 1)
+        view = memoryview(buffer)
+    except TypeError as error:
+        raise TypeError(str(error).removeprefix("memoryview: ")) from None
+    with view:
+        if not view.nbytes:
+            return 0
+        try:
+            return os.write(fd, view)
+        except OSError as error:
+            return -(error.errno or 1)

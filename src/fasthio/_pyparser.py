@@ -8,6 +8,7 @@ read, is in `syntax`, which both engines use.
 
 from __future__ import annotations
 
+from operator import index
 from typing import Any, Final
 
 from ._pybody import BodyParser
@@ -47,6 +48,7 @@ NAME: Final = "py"
 _AT_WORK: Final = "the parser is at work: a call from within its own mapping, or from two threads"
 _INTERRUPTED: Final = "an exception has broken the last call off: begin anew with start()"
 _OWN_BODY: Final = "the body of this message is no buffer to read it from"
+_MOST_RECEIVED: Final = MAX_LENGTH // 2  # octets of a message that may be claimed
 
 
 class ResponseParser(BodyParser):
@@ -76,12 +78,16 @@ class ResponseParser(BodyParser):
         self._start(self.method)
 
     def start_body(self, framing: str, length: int | None = None) -> None:
+        if not isinstance(framing, str):
+            raise TypeError(f"framing must be a str, not {type(framing).__name__}")
         if framing not in FRAMINGS:
             raise ValueError(f"framing must be one of {FRAMINGS}, not {framing!r}")
         if (framing == "fixed") != (length is not None):
             raise ValueError("length goes with framing 'fixed' and only with it")
-        if length is not None and not 0 <= length <= MAX_LENGTH:
-            raise ValueError(f"length must be from 0 to {MAX_LENGTH}, not {length}")
+        if length is not None:
+            length = index(length)
+            if not 0 <= length <= MAX_LENGTH:
+                raise ValueError(f"length must be from 0 to {MAX_LENGTH}, not {length}")
         self._start(self.method)
         self.headers = self.mapping()
         self._enter_body(FRAMINGS.index(framing), length or 0, 0)
@@ -121,9 +127,13 @@ class ResponseParser(BodyParser):
         )
 
     def received(self, count: int) -> None:
+        count = index(count)
         wanted = self._wanted()
-        if count < 0 or (count > wanted and wanted >= 0):
-            raise ValueError(f"count must be from 0 to {wanted}, not {count}")
+        most = max(0, _MOST_RECEIVED - self.consumed)
+        if 0 <= wanted < most:
+            most = wanted
+        if not 0 <= count <= most:
+            raise ValueError(f"count must be from 0 to {most}, not {count}")
         self.consumed += count
         self._taken += count
         if wanted > 0:
@@ -134,12 +144,13 @@ class ResponseParser(BodyParser):
     # parsing
 
     def parse(self, rx: bytearray, eof: bool = False) -> int:
-        return self._run(rx, eof, False)
+        return self._run(rx, bool(eof), False)
 
     def parse_head(self, rx: bytearray, eof: bool = False) -> int:
-        return self._run(rx, eof, True)
+        return self._run(rx, bool(eof), True)
 
     def take(self, rx: bytearray, eof: bool = False) -> int:
+        eof = bool(eof)
         before = self.consumed
         try:
             count = self._run(rx, eof, False)
@@ -155,13 +166,22 @@ class ResponseParser(BodyParser):
         return count
 
     def feed(self, data: bytes | bytearray | memoryview, eof: bool = False) -> int:
-        if type(data) is not bytes:
-            with memoryview(data) as view:
-                if not view.c_contiguous:
-                    raise BufferError("data must be contiguous")
-                if data is self.body:
-                    raise ValueError(_OWN_BODY)
-                data = view.tobytes()
+        eof = bool(eof)
+        if type(data) is bytes:
+            return self._feed(data, eof)
+        try:
+            view = memoryview(data)
+        except TypeError as error:
+            raise TypeError(str(error).removeprefix("memoryview: ")) from None
+        with view:  # held as long as the call, as a buffer is
+            if not view.c_contiguous:
+                raise BufferError("memoryview: underlying buffer is not C-contiguous")
+            if data is self.body:
+                raise ValueError(_OWN_BODY)
+            return self._feed(view.tobytes(), eof)
+
+    def _feed(self, data: bytes, eof: bool) -> int:
+        """Take octets; those of a line that is not whole are kept until the rest comes."""
         kept = self._pending
         octets: bytes | bytearray = data
         if kept:
@@ -181,7 +201,11 @@ class ResponseParser(BodyParser):
         if kept:
             del kept[:count]
         elif rest:
-            self._pending = bytearray(octets[count:])
+            try:
+                self._pending = bytearray(octets[count:])
+            except BaseException:  # no memory: what came before would be taken again
+                self._break_off()
+                raise
         return len(data)
 
     def _run(self, rx: bytearray, eof: bool, head_only: bool) -> int:

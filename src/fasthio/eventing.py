@@ -168,10 +168,20 @@ class EventSource(httping.EventSource):  # type: ignore[misc]  # hio has no type
 
         Raises:
             EventError: the stream exceeds a limit; the same one each time.
+            BufferError: somebody has a view of `raw`; nothing was taken, and it may go on.
+            RuntimeError: after an exception of another kind, that ended the call before:
+                the octets are half parsed, and the parser begins anew with `reset`.
         """
         if self.engine.error is not None:  # the generator it came out of is done for
             raise self.engine.error.with_traceback(None)
-        if self.parser is not None and next(self.parser) is not None:
+        if self.parser is None:
+            return
+        try:
+            done = next(self.parser)
+        except BaseException:  # the generator is done for, not the stream
+            self.parser = self.parseEvents()
+            raise
+        if done is not None:
             self.parser.close()
             self.parser = None
 

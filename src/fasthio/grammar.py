@@ -24,6 +24,7 @@ __all__ = [
     "TRANSITIONS",
     "ErrorSpec",
     "Limits",
+    "limits_of",
 ]
 
 # Octet classes ---------------------------------------------------------------
@@ -156,6 +157,24 @@ class Limits:
 
 #: The limits in force where none are given.
 LIMITS: Final = Limits()
+
+
+def limits_of(limits: Limits | None) -> Limits:
+    """Give the limits that are in force for what a caller gave.
+
+    Args:
+        limits: what was given; None for `LIMITS`.
+    Returns:
+        The limits.
+    Raises:
+        TypeError: what was given are no limits.
+    """
+    if limits is None:
+        return LIMITS
+    if not isinstance(limits, Limits):
+        raise TypeError(f"limits must be Limits, not {type(limits).__name__}")
+    return limits
+
 
 # Errors ----------------------------------------------------------------------
 
