@@ -154,7 +154,7 @@ cdef class EventParser:
             raise TypeError("raw must be a bytearray, not " + type(raw).__name__)
         with cython.critical_section(self, raw):
             error = self._error
-            if error is None:
+            if error is None or self._broken:  # events before the error were lost
                 return self._feed(<bytearray>raw, events, eof)
         raise error.with_traceback(None)
 

@@ -210,12 +210,16 @@ cdef class ResponseParser(BodyParser):
     def parse(self, rx, bint eof=False):
         check_buffer(rx)
         with cython.critical_section(self, rx):
-            return self._run(<bytearray>rx, eof, False)
+            return fasthio_number(
+                self._run(<bytearray>rx, eof, False), &self._state, &self._scanned
+            )
 
     def parse_head(self, rx, bint eof=False):
         check_buffer(rx)
         with cython.critical_section(self, rx):
-            return self._run(<bytearray>rx, eof, True)
+            return fasthio_number(
+                self._run(<bytearray>rx, eof, True), &self._state, &self._scanned
+            )
 
     def take(self, rx, bint eof=False):
         cdef long long before
@@ -226,7 +230,11 @@ cdef class ResponseParser(BodyParser):
             try:
                 count = self._run(<bytearray>rx, eof, False)
             except BaseException:
-                fasthio_drop(rx, <Py_ssize_t>(self.consumed - before))
+                try:
+                    fasthio_drop(rx, <Py_ssize_t>(self.consumed - before))
+                except BaseException:
+                    self._break_off()
+                    raise
                 raise
             try:
                 fasthio_drop(rx, count)
@@ -239,15 +247,19 @@ cdef class ResponseParser(BodyParser):
         cdef Py_buffer view
         if PyBytes_CheckExact(data):  # they stay as they are, whatever runs meanwhile
             with cython.critical_section(self):
-                return self._feed(
-                    <octets_t>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), eof
+                return fasthio_number(
+                    self._feed(<octets_t>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), eof),
+                    &self._state, &self._scanned,
                 )
         PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
         try:
             with cython.critical_section(self):
                 if data is self._body:
                     raise ValueError(OWN_BODY)
-                return self._feed(<octets_t>view.buf if view.len else NOTHING, view.len, eof)
+                return fasthio_number(
+                    self._feed(<octets_t>view.buf if view.len else NOTHING, view.len, eof),
+                    &self._state, &self._scanned,
+                )
         finally:
             PyBuffer_Release(&view)  # untraced
 

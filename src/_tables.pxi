@@ -2,6 +2,8 @@
 
 cdef extern from *:
     """
+    #define FASTHIO_FAILED 9  /* the last of the states */
+
     static inline PyObject *fasthio_ascii(const char *octets, Py_ssize_t size)
     {
         PyObject *text = PyUnicode_New(size, 127);
@@ -191,6 +193,18 @@ cdef extern from *:
     #endif
     }
 
+    /* Give how many octets were taken as an int. Where there is no memory for it the message
+       is broken off, as the caller cannot know that they were. */
+    static inline PyObject *fasthio_number(Py_ssize_t count, int *state, Py_ssize_t *scanned)
+    {
+        PyObject *number = PyLong_FromSsize_t(count);
+        if (number == NULL) {
+            *state = FASTHIO_FAILED;
+            *scanned = 0;
+        }
+        return number;
+    }
+
     /* Tell whether only its owner, who asks, knows an object. */
     static inline int fasthio_only(PyObject *object)
     {
@@ -212,6 +226,8 @@ cdef extern from *:
     int fasthio_same(const unsigned char *one, const unsigned char *other, Py_ssize_t size) nogil
     void fasthio_put(PyObject *pair, Py_ssize_t index, PyObject *item)
     bint fasthio_only(PyObject *object)
+    object fasthio_number(Py_ssize_t count, int *state, Py_ssize_t *scanned)
+    int FASTHIO_FAILED
     bint FASTHIO_INSIDE
     int fasthio_resize(object buffer, Py_ssize_t size) except -1
     int fasthio_drop(object buffer, Py_ssize_t count) except -1
@@ -248,7 +264,7 @@ _OTHER_GRAMMAR = "fasthio._parser was built for another grammar: reinstall fasth
 if STATES != (  # untraced
     "start-line", "field-line", "fixed", "chunk-size", "chunk-data", "chunk-end",  # untraced
     "trailer", "until-close", "done", "failed",
-) or FRAMINGS != ("none", "fixed", "chunked", "close"):  # untraced
+) or FAILED != FASTHIO_FAILED or FRAMINGS != ("none", "fixed", "chunked", "close"):  # untraced
     raise ImportError(_OTHER_GRAMMAR)
 
 cdef enum:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import subprocess
@@ -43,6 +44,18 @@ def test_no_octet_behind_the_buffer_is_read(overrun: bool) -> None:
     assert int(done.stdout.split()[0]) > 10_000
     assert (done.returncode in (-signal.SIGSEGV, -signal.SIGBUS)) is overrun
     assert overrun or done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("_testcapi") is None,
+    reason="this Python has no _testcapi, by which memory is denied: not tested here",
+)
+def test_without_memory(engine: ModuleType) -> None:
+    """Each allocation of each call denied: MemoryError or the right result, nothing in between."""
+    done = script("nomemory.py", engine.__name__)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.endswith(" calls were denied memory\n")
+    assert int(done.stdout.split()[0]) > 1000
 
 
 def test_nothing_leaks(engine: ModuleType) -> None:

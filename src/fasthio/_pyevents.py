@@ -179,7 +179,7 @@ class EventParser:
         """
         if not isinstance(raw, bytearray):
             raise TypeError("raw must be a bytearray, not " + type(raw).__name__)
-        if self._error is not None:
+        if self._error is not None and not self._broken:  # else events before it were lost
             raise self._error.with_traceback(None)
         eof = bool(eof)
         if self._busy:
@@ -197,7 +197,12 @@ class EventParser:
         found: list[dict[str, Any]] = []
         size = len(raw)
         # fails while somebody has a view, before anything is taken; no call may come between
-        raw[size:], raw[size:] = b"\0", b""
+        try:
+            raw[size:], raw[size:] = b"\0", b""
+        except BaseException:
+            if len(raw) > size:
+                raw.pop()  # there was no memory between the two
+            raise
         self._broken = True
         try:
             self._busy = True  # an error is made of Python code, which may let others run

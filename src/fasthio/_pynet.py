@@ -54,7 +54,12 @@ def receive(fd: int, buffer: bytearray, size: int, ahead: int = 0) -> int:
         raise ValueError(f"size must be at most {_MOST}: {size}")
     held = len(buffer)
     # fails before octets are taken that would be lost; no call may come between
-    buffer[held:], buffer[held:] = b"\0", b""
+    try:
+        buffer[held:], buffer[held:] = b"\0", b""
+    except BaseException:
+        if len(buffer) > held:
+            buffer.pop()  # there was no memory between the two
+        raise
     try:
         octets = os.read(fd, size)
     except OSError as error:

@@ -72,7 +72,8 @@ class ResponseParser(BodyParser):
             raise RuntimeError(_AT_WORK)
         self._start_message(method)
         self._eof = False
-        self._pending = bytearray()  # octets given to feed() of a line that is not whole
+        # octets given to feed() of a line that is not whole
+        self._pending: bytearray | None = None
 
     def reset(self) -> None:
         self._start(self.method)
@@ -156,7 +157,11 @@ class ResponseParser(BodyParser):
             count = self._run(rx, eof, False)
         except BaseException:
             if isinstance(rx, bytearray):
-                del rx[: self.consumed - before]
+                try:
+                    del rx[: self.consumed - before]
+                except BaseException:
+                    self._break_off()
+                    raise
             raise
         try:
             del rx[:count]
@@ -182,31 +187,31 @@ class ResponseParser(BodyParser):
 
     def _feed(self, data: bytes, eof: bool) -> int:
         """Take octets; those of a line that is not whole are kept until the rest comes."""
-        kept = self._pending
-        octets: bytes | bytearray = data
-        if kept:
-            if self._busy:
-                raise RuntimeError(_AT_WORK)
-            kept += data
-            octets = kept
+        if self._busy:
+            raise RuntimeError(_AT_WORK)
         try:
+            kept = self._pending
+            octets: bytes | bytearray = data
+            if kept:
+                kept += data
+                octets = kept
             count = self._advance(octets, eof, False)
-        except BaseException:
-            self._pending = bytearray()
-            raise
-        rest = len(octets) - count
-        if self._state == DONE:
-            self._pending = bytearray()
-            return len(data) - rest  # what is left is no part of this message
-        if kept:
-            del kept[:count]
-        elif rest:
-            try:
+            rest = len(octets) - count
+            if self._state == DONE:
+                self._pending = None
+                return len(data) - rest  # what is left is no part of this message
+            if kept:
+                del kept[:count]
+            elif rest:
                 self._pending = bytearray(octets[count:])
-            except BaseException:  # no memory: what came before would be taken again
-                self._break_off()
-                raise
-        return len(data)
+            return len(data)
+        except (ParseError, BufferError):
+            self._pending = None
+            raise
+        except BaseException:  # what is kept and what came would be taken twice, or not at all
+            self._pending = None
+            self._break_off()
+            raise
 
     def _run(self, rx: bytearray, eof: bool, head_only: bool) -> int:
         if not isinstance(rx, bytearray):
