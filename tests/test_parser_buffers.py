@@ -74,6 +74,38 @@ def test_a_body_that_is_viewed(engine: ModuleType) -> None:
         assert parser.body == b"a" * 8 + b"b" * 8
 
 
+@pytest.mark.parametrize("way", ["parse", "parse_head", "take"])
+def test_a_buffer_is_held_while_it_is_parsed(engine: ModuleType, way: str) -> None:
+    """A mapping that resizes what is being read gets a BufferError; the message is whole."""
+    rx = bytearray(SHORT_MESSAGE)
+    refused = []
+
+    class Map(MultiDict[str]):
+        def add(self, name: str, value: str) -> None:
+            for resize in (rx.clear, lambda: rx.extend(b"more")):
+                with pytest.raises(BufferError):
+                    resize()
+                refused.append(name)
+            super().add(name, value)
+
+    parser = engine.ResponseParser(mapping=Map)
+    assert getattr(parser, way)(rx) == len(SHORT_MESSAGE) - (3 if way == "parse_head" else 0)
+    assert len(refused) == 4
+    assert list(parser.headers.items()) == [("A", "b"), ("Content-Length", "3")]
+    rx.clear()
+
+
+def test_an_error_that_is_kept_holds_no_view(engine: ModuleType) -> None:
+    """What was fed may be resized after an error, whoever keeps the error."""
+    parser = engine.ResponseParser()
+    data = bytearray(b"wrong")
+    for _ in range(2):
+        with pytest.raises(ParseError):
+            parser.feed(memoryview(data))
+    assert parser.error is not None
+    data.clear()
+
+
 @pytest.mark.parametrize("limits", [None, Limits(body=100)])
 @pytest.mark.parametrize("chunks", [b"3\r\nabc\r\n2\r\nde\r\n", b"9\r\nabc", b"3;a=b\r\nabc\r\n"])
 @pytest.mark.parametrize("way", ["parse", "take", "feed"])

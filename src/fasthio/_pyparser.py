@@ -178,12 +178,15 @@ class ResponseParser(BodyParser):
             view = memoryview(data)
         except TypeError as error:
             raise TypeError(str(error).removeprefix("memoryview: ")) from None
-        with view:  # held as long as the call, as a buffer is
-            if not view.c_contiguous:
-                raise BufferError("memoryview: underlying buffer is not C-contiguous")
-            if data is self.body:
-                raise ValueError(_OWN_BODY)
-            return self._feed(view.tobytes(), eof)
+        try:
+            with view:  # held as long as the call, as a buffer is
+                if not view.c_contiguous:
+                    raise BufferError("memoryview: underlying buffer is not C-contiguous")
+                if data is self.body:
+                    raise ValueError(_OWN_BODY)
+                return self._feed(view.tobytes(), eof)
+        finally:
+            del data  # an error that is kept holds this frame, which must hold no view
 
     def _feed(self, data: bytes, eof: bool) -> int:
         """Take octets; those of a line that is not whole are kept until the rest comes."""
@@ -220,7 +223,8 @@ class ResponseParser(BodyParser):
             raise ValueError(_OWN_BODY)  # it moves while its octets are put into it
         if self._pending:
             raise ValueError("octets of this message are kept: go on with feed()")
-        return self._advance(rx, eof, head_only)
+        with memoryview(rx):  # held: a mapping that resizes it gets a BufferError
+            return self._advance(rx, eof, head_only)
 
     def _advance(self, rx: bytes | bytearray, eof: bool, head_only: bool) -> int:
         if self._busy:
