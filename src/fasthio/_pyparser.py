@@ -223,8 +223,7 @@ class ResponseParser(BodyParser):
             raise ValueError(_OWN_BODY)  # it moves while its octets are put into it
         if self._pending:
             raise ValueError("octets of this message are kept: go on with feed()")
-        with memoryview(rx):  # held: a mapping that resizes it gets a BufferError
-            return self._advance(rx, eof, head_only)
+        return self._advance(rx, eof, head_only)
 
     def _advance(self, rx: bytes | bytearray, eof: bool, head_only: bool) -> int:
         if self._busy:
@@ -237,7 +236,8 @@ class ResponseParser(BodyParser):
             self._eof = True
         try:
             self._busy = True
-            return self._walk(rx, head_only)
+            with memoryview(rx):  # held: a mapping that resizes it gets a BufferError
+                return self._walk(rx, head_only)
         except (ParseError, BufferError):
             raise  # nothing is half done: a body that somebody views did not grow
         except BaseException:
