@@ -78,14 +78,10 @@ def send(fd: int, buffer: bytearray | bytes) -> int:
         Octets sent, or minus the errno.
     """
     fd = _descriptor(fd)
+    # no view of our own: one that an interrupt leaves would keep the buffer from being emptied
+    if isinstance(buffer, (bytes, bytearray, memoryview)) and not buffer:
+        return 0
     try:
-        view = memoryview(buffer)
-    except TypeError as error:
-        raise TypeError(str(error).removeprefix("memoryview: ")) from None
-    with view:
-        if not view.nbytes:
-            return 0
-        try:
-            return os.write(fd, view)
-        except OSError as error:
-            return -(error.errno or 1)
+        return os.write(fd, buffer)
+    except OSError as error:
+        return -(error.errno or 1)
