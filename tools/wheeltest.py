@@ -32,9 +32,9 @@ ROOT = Path(__file__).resolve().parent.parent
 CORE = (
     "client_alike client_doers client_programs client_replaced clienting connecting engine errors "
     "grammar installing interpreters kept_heads package parser parser_buffers parser_grammar "
-    "parser_memory polling polling_hostile polling_names publishing receiving redirecting repeating "
-    "request_differences requesting responding responding_by_hand response_differences running "
-    "stream_asking stream_ends streaming syntax tlsing waiting"
+    "parser_memory polling polling_hostile polling_names publishing receiving redirecting "
+    "repeating request_differences requesting responding responding_by_hand response_differences "
+    "running stream_asking stream_ends streaming syntax tlsing waiting"
 )
 #: Asked of the Python that has the wheel.
 FACTS = """
