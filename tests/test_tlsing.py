@@ -494,13 +494,32 @@ def test_sessions_that_serve_once_are_looked_at_seldom() -> None:
     key = ("one",)
     looks = 0
     for _ in range(1000):
-        sessions.note(key, False)
-        looks += sessions.wanted(key)
-        sessions.note(key, True)
+        looks += sessions.note(key, False)
+        assert not sessions.note(key, True)
     assert looks == 10
-    for resumed in (True, True, False):  # one that served again has proved the server
-        sessions.note(key, resumed)
-    assert sessions.wanted(key)
+    for resumed in (True, True):  # one that served again has proved the server
+        assert not sessions.note(key, resumed)
+    assert sessions.note(key, False)
+
+
+def test_connections_at_one_time_leave_a_session(trusted: Authority) -> None:
+    """However many they are: what counts is how their own handshakes went."""
+    context = trusted.server(ssl.TLSVersion.TLSv1_2)
+    with Server([Request(), OK], context=context) as server, Loop(server) as loop:
+        clients = [
+            loop.client(Client, hostname="localhost", port=server.port, scheme="https")
+            for _ in range(3)
+        ]
+        for resumed in (False, True, True):
+            for client in clients:
+                client.reopen()
+                client.request()
+            for client in clients:
+                loop.run(client, until=lambda client=client: client.responses, rounds=100)
+                assert not client.responses.popleft()["errored"]
+            assert [client.connector.resumed for client in clients] == [resumed] * 3
+            for client in clients:
+                client.close()
 
 
 def test_what_is_known_of_servers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

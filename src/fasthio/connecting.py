@@ -65,6 +65,7 @@ class ConnectorTls(Connector, tcp.ClientTls):  # type: ignore[misc]
         self._sessions = shared_sessions
         self._wrapped: ssl.SSLContext | None = None  # the context of the present socket
         self._session_key: tuple[Any, ...] = ()
+        self._worthy = False  # the session of the present socket is worth a look
         if context is not None:
             if hostify and certify == ssl.CERT_NONE:
                 raise ValueError("hostify needs certify to be CERT_OPTIONAL or CERT_REQUIRED")
@@ -135,9 +136,7 @@ class ConnectorTls(Connector, tcp.ClientTls):  # type: ignore[misc]
         context = self._wrapped
         if context is None or context is not (self._context or shared_context()):
             return  # the program has set another context since
-        if self.resumed or not self._sessions.wanted(self._session_key):
-            return  # the one at hand serves again
-        if self.fault is None and isinstance(self.cs, ssl.SSLSocket):
+        if self._worthy and self.fault is None and isinstance(self.cs, ssl.SSLSocket):
             self._sessions.keep(self._session_key, self.cs.session)
 
     def wrap(self) -> None:
@@ -174,7 +173,7 @@ class ConnectorTls(Connector, tcp.ClientTls):  # type: ignore[misc]
             return False
         self.connected = True
         self.resumed = bool(self.cs.session_reused)
-        self._sessions.note(self._session_key, self.resumed)
+        self._worthy = self._sessions.note(self._session_key, self.resumed)
         self._attach()
         return True
 

@@ -129,25 +129,25 @@ class Sessions:
         """Give the last session under a key, or None."""
         return self._kept.get(key)
 
-    def note(self, key: tuple[Any, ...], resumed: bool) -> None:
+    def note(self, key: tuple[Any, ...], resumed: bool) -> bool:
         """Take note of a handshake that is complete.
 
         Args:
             key: of the handshake.
             resumed: True where it took up a session.
+        Returns:
+            True where its session is worth a look: told now, as other handshakes may have
+            been counted when its connection ends.
         """
         full, taken = self._known.pop(key, (0, 0))
         if resumed:
             taken += 1
             self._known[key] = (0 if taken >= _PROVEN else full, taken)
-        else:
-            self._known[key] = (full + 1, 0)
-            while len(self._known) > _MOST_KNOWN:
-                self._known.popitem(last=False)
-
-    def wanted(self, key: tuple[Any, ...]) -> bool:
-        """Tell whether the session of the last handshake, one in full, is worth its cost."""
-        full, _ = self._known.get(key, (0, 0))
+            return False  # the one at hand serves again
+        full += 1
+        self._known[key] = (full, 0)
+        while len(self._known) > _MOST_KNOWN:
+            self._known.popitem(last=False)
         return full & (full - 1) == 0  # 1, 2, 4, 8, ...
 
     def keep(self, key: tuple[Any, ...], session: ssl.SSLSession | None) -> None:
