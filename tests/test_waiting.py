@@ -7,6 +7,7 @@ the place of a clock.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import select
 import socket
@@ -279,6 +280,46 @@ class TestWatch:
         finally:
             os.close(fd)
             second.close()
+
+    @needs_descriptor
+    def test_a_poller_whose_descriptor_was_a_clients(self, doist: ReadyDoist) -> None:
+        """Forgetting the client's socket, which is closed, leaves the poller watched."""
+        poller = Poller()
+        poller.open()
+        with Server([]) as server, contextlib.closing(poller):
+            client = Client(hostname="127.0.0.1", port=server.port)
+            client.reopen()
+            fd = client.connector.cs.fileno()
+            doer = ClientDoer(client)
+            assert list(self.watch(doist, doer)) == [fd]
+            client.close()
+            os.dup2(poller.fileno(), fd)
+            try:
+                assert self.watch(doist, doer, Descriptor(fd)) == {}
+                poller.wake()
+                assert doist._readiness is not None
+                assert [each for each, _ in doist._readiness.poll(5.0, 9)] == [fd]
+            finally:
+                os.close(fd)
+
+    @needs_descriptor
+    def test_a_client_whose_descriptor_was_a_pollers(self, doist: ReadyDoist) -> None:
+        """One that is watched already when it turns out that the poller is gone."""
+        readiness = doist._readiness
+        assert readiness is not None
+        poller = Poller()
+        poller.open()
+        with Server([]) as server, contextlib.closing(poller):
+            client = Client(hostname="127.0.0.1", port=server.port)
+            doer = ClientDoer(client)
+            fd = os.dup(poller.fileno())
+            assert self.watch(doist, doer, Descriptor(fd)) == {}
+            client.reopen()
+            client.connector.cs = renumbered(client.connector.cs, fd)  # which closes the other
+            doist._watch_client(readiness, doist._clients[id(client)])
+            assert list(self.watch(doist, doer)) == [fd]
+            assert [each for each, _ in readiness.poll(5.0, 9)] == [fd]  # it is writable
+            client.close()
 
     def test_a_client_comes_and_goes(self, doist: ReadyDoist) -> None:
         with Server([Request(), OK]) as server:

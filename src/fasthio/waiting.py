@@ -284,7 +284,8 @@ class ReadyDoist(doing.Doist):  # type: ignore[misc]  # hio has no types
             if client is not None and getattr(client, "connector", None) is not None:
                 clients[id(client)] = client
         for fd, doer in self._doers.items():
-            if doers.get(fd) is not doer:  # its number may be another's by now
+            # its number may be another's by now, and watched for a client
+            if doers.get(fd) is not doer and fd not in self._watched:
                 with suppress(OSError):  # closed since: it went by itself
                     readiness.unregister(fd)
         for fd, doer in doers.items():
@@ -342,8 +343,9 @@ class ReadyDoist(doing.Doist):  # type: ignore[misc]  # hio has no types
             return
         if self._watched.get(watched.fd) is watched:
             del self._watched[watched.fd]
-            with suppress(OSError):
-                readiness.unregister(watched.fd)
+            if watched.fd not in self._doers:  # else it is a doer's, the socket was closed
+                with suppress(OSError):
+                    readiness.unregister(watched.fd)
         watched.cs = None
         watched.fd = -1
 
