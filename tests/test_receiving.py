@@ -7,6 +7,7 @@ import errno
 import os
 import socket
 import sys
+from array import array
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -202,8 +203,12 @@ def test_receive_with_much_ahead(
 
 def test_send_what_is_no_octets(engine: ModuleType) -> None:
     """Nothing to send is nothing sent; what is no buffer is a wrong call."""
-    for empty in (b"", bytearray(), memoryview(b"")):
-        assert engine.send(-1, empty) == 0
+    for empty in (b"", bytearray(), memoryview(b""), array("I"), memoryview(b"")[::2]):
+        if memoryview(empty).c_contiguous:
+            assert engine.send(-1, empty) == 0
+        else:
+            with pytest.raises(BufferError):
+                engine.send(-1, empty)
     assert engine.send(-1, b"x") == -errno.EBADF
     for wrong, error, text in (
         ("text", TypeError, "a bytes-like object is required, not 'str'"),

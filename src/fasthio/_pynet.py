@@ -7,6 +7,7 @@ system call costs, and most calls of an idle client find nothing.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from operator import index
 from typing import Final
 
@@ -78,9 +79,14 @@ def send(fd: int, buffer: bytearray | bytes) -> int:
         Octets sent, or minus the errno.
     """
     fd = _descriptor(fd)
-    # no view of our own: one that an interrupt leaves would keep the buffer from being emptied
-    if isinstance(buffer, (bytes, bytearray, memoryview)) and not buffer:
-        return 0
+    if isinstance(buffer, (bytes, bytearray)):
+        # no view of our own: one that an interrupt leaves would keep the buffer from being emptied
+        if not buffer:
+            return 0
+    else:
+        with suppress(TypeError), memoryview(buffer) as view:  # what is no buffer is told below
+            if view.c_contiguous and not view.nbytes:
+                return 0
     try:
         return os.write(fd, buffer)
     except OSError as error:
