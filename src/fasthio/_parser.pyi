@@ -395,7 +395,7 @@ def receive(fd: int, buffer: bytearray, size: int, ahead: int = 0) -> int:
         OverflowError: the descriptor is beyond an int of C.
     """
 
-def send(fd: int, buffer: bytearray | bytes) -> int:
+def send(fd: int, buffer: bytearray | bytes | memoryview) -> int:
     """Send from the front of a buffer on a nonblocking socket.
 
     Args:

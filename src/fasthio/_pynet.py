@@ -69,7 +69,7 @@ def receive(fd: int, buffer: bytearray, size: int, ahead: int = 0) -> int:
     return len(octets)
 
 
-def send(fd: int, buffer: bytearray | bytes) -> int:
+def send(fd: int, buffer: bytearray | bytes | memoryview) -> int:
     """Send from the front of a buffer on a nonblocking socket.
 
     Args:
