@@ -90,8 +90,15 @@ def test_shallow_copies(module: Any) -> None:
     assert requester.build().startswith(b"GET /a ")
 
 
-def test_pickles_of_a_subclass_that_knows_how() -> None:
-    assert type(copy.deepcopy(Known())) is Known
+@pytest.mark.parametrize(
+    "duplicate", [copy.copy, copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))]
+)
+def test_copies_of_a_subclass_that_knows_how(duplicate: Any) -> None:
+    assert type(duplicate(Known())) is Known
+    for kind in (Hios, Ours):
+        other = duplicate(kind(hostname="127.0.0.1"))
+        assert type(other) is kind
+        assert vars(other) == {"place": "127.0.0.1"}
 
 
 class Known(Respondent):
@@ -99,6 +106,23 @@ class Known(Respondent):
 
     def __reduce__(self) -> Any:
         return (Known, ())
+
+
+class Knowing:
+    """Leaves the connection out."""
+
+    connector: Any
+
+    def __getstate__(self) -> Any:
+        return {"place": self.connector.hostname}
+
+
+class Hios(Knowing, hio_clienting.Client):  # type: ignore[misc]  # hio has no types
+    """Of hio's."""
+
+
+class Ours(Knowing, clienting.Client):
+    """Of ours."""
 
 
 # responses

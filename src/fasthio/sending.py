@@ -248,7 +248,7 @@ class Sender(Linker):
         if exchange is None:
             return self._describe()
         if exchange.whole is not None:
-            return exchange.whole.sent(exchange.fields)
+            return exchange.whole.sent(exchange.fields.copy())  # it may have been told before
         return self._describe() if exchange.sent is None else exchange.sent
 
     def _describe(self) -> dict[str, Any]:
