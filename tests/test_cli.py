@@ -527,6 +527,34 @@ def test_json_that_cannot_be_written(root: str, capfd: pytest.CaptureFixture[str
     assert err == "error: /dev/full: No space left on device\n"
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ("OSError(24, 'Too many open files')",
+         "fasthio info: error: [Errno 24] Too many open files\n"),
+        ("FileNotFoundError(2, 'No such file', 'a')", "Traceback (most recent call last):\n"),
+    ],
+)  # fmt: skip
+def test_errors_of_something_else_than_the_output(error: str, told: str) -> None:
+    """What was printed before is there; where a file is named nobody has foreseen it."""
+    code = (
+        "import sys\n"
+        "from fasthio import cli\n"
+        "def info(options):\n"
+        "    print('before')\n"
+        f"    raise {error}\n"
+        "cli._info = info\n"
+        "sys.exit(cli.main(['info']))\n"
+    )
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True, text=True, timeout=60, check=False, env=environ,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "before\n")
+    assert done.stderr.startswith(told)
+
+
 @pytest.mark.parametrize("command", ["poll ROOT/json", "watch ROOT/events --count 1", "info"])
 def test_no_output_at_all(
     command: str, root: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -62,7 +62,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _abandon_output()
         return FAILED
     except OSError as error:  # what we print cannot be written: the disk is full, say
-        _abandon_output()
+        if error.filename is not None:
+            raise  # of a file: a command tells of it by itself, so that this is a bug
+        try:
+            if sys.stdout is not None:
+                sys.stdout.flush()  # it may be something else that failed
+        except OSError:
+            _abandon_output()
         print(f"{options.parser.prog}: error: {error}", file=sys.stderr)
         return FAILED
 
