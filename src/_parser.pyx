@@ -269,7 +269,10 @@ cdef class ResponseParser(BodyParser):
         cdef octets_t buf = octets
         if kept:
             self._keep(octets, size)
-            if 0 < self._scanned <= kept and kept + size <= self._room and not eof:
+            if (
+                0 < self._scanned <= kept and kept + size <= self._room
+                and not (eof or self._eof)
+            ):
                 # a line that goes on and may: all there is to do where octets drip in (measured)
                 if self._scanned == kept and not fasthio_has(<const char *>octets, size, LF):
                     self._scanned = kept + size
@@ -319,7 +322,9 @@ cdef class ResponseParser(BodyParser):
         cdef Py_ssize_t size = PyByteArray_GET_SIZE(rx)
         if rx is self._body:
             raise ValueError(OWN_BODY)  # it moves while its octets are put into it
-        if 0 < self._scanned <= size <= self._room and not (eof or self._pending_size):
+        if 0 < self._scanned <= size <= self._room and not (
+            eof or self._eof or self._pending_size
+        ):
             # a line that goes on and may: all there is to do where octets drip in (measured)
             if not fasthio_has(
                 PyByteArray_AS_STRING(rx) + self._scanned, size - self._scanned, LF

@@ -127,6 +127,18 @@ def test_chunks_of_a_body_that_is_viewed(
     assert parser.body == b"x" + b"".join(chunks.split(b"\r\n")[1::2])
 
 
+@pytest.mark.parametrize("way", ["parse", "take"])
+def test_the_end_that_was_told_with_the_head_counts(engine: ModuleType, way: str) -> None:
+    """Also for a line that is not whole and was looked at before."""
+    parser = engine.ResponseParser()
+    rx = bytearray(CHUNKED + b"5;a")
+    parser.take(rx)
+    assert parser.parse_head(rx, True) == 0
+    with pytest.raises(ParseError) as caught:
+        getattr(parser, way)(rx)
+    assert caught.value.code == "closed-in-chunk"
+
+
 def test_a_view_of_the_body_is_fed(engine: ModuleType) -> None:
     """A body cannot grow while it is read; nothing of it is taken."""
     parser = engine.ResponseParser()
