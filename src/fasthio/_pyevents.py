@@ -22,6 +22,9 @@ _LINE_END: Final = re.compile(rb"\r\n|\r|\n")
 _AT_WORK: Final = "the parser is at work: a call while another one is under way"
 _INTERRUPTED: Final = "an exception has broken the last call off: begin anew with reset()"
 _NEAR: Final = 32  # octets of a line that an error shows
+# bytearrays: of anything else a slice that is assigned to makes one each time (measured)
+_OCTET: Final = bytearray(1)
+_NOTHING: Final = bytearray()
 
 
 class EventParser:
@@ -198,7 +201,7 @@ class EventParser:
         size = len(raw)
         # fails while somebody has a view, before anything is taken; no call may come between
         try:
-            raw[size:], raw[size:] = b"\0", b""
+            raw[size:], raw[size:] = _OCTET, _NOTHING
         except BaseException:
             if len(raw) > size:
                 raw.pop()  # there was no memory between the two

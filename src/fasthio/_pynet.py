@@ -17,6 +17,9 @@ __all__ = ["peek", "receive", "send"]
 peek: Final = None
 #: Most octets of one call.
 _MOST: Final = 2**31 - 1
+# bytearrays: of anything else a slice that is assigned to makes one each time (measured)
+_OCTET: Final = bytearray(1)
+_NOTHING: Final = bytearray()
 
 
 def _descriptor(fd: int) -> int:
@@ -56,7 +59,7 @@ def receive(fd: int, buffer: bytearray, size: int, ahead: int = 0) -> int:
     held = len(buffer)
     # fails before octets are taken that would be lost; no call may come between
     try:
-        buffer[held:], buffer[held:] = b"\0", b""
+        buffer[held:], buffer[held:] = _OCTET, _NOTHING
     except BaseException:
         if len(buffer) > held:
             buffer.pop()  # there was no memory between the two

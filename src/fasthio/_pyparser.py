@@ -236,6 +236,8 @@ class ResponseParser(BodyParser):
             self._eof = True
         try:
             self._busy = True
+            if type(rx) is bytes:  # which nobody can resize
+                return self._walk(rx, head_only)
             with memoryview(rx):  # held: a mapping that resizes it gets a BufferError
                 return self._walk(rx, head_only)
         except (ParseError, BufferError):
