@@ -211,6 +211,30 @@ def test_names_of_headers_keep_their_case(module: Any) -> None:
         assert list(client.requests[0]["headers"]) == ["acCEPT"]
 
 
+def test_each_that_tells_of_a_request_has_headers_of_its_own() -> None:
+    """The redirect and the error after it, where the request is the same as the one before."""
+
+    class Own(clienting.Client):
+        def redirect(self) -> None:
+            raise KeyboardInterrupt
+
+    moved = answer(b"", 302, Location="/b")
+    with Server([Request(), OK, Request(), OK, Request(), moved]) as server, Loop(server) as loop:
+        client = loop.client(Own, server)
+        for _ in range(2):
+            client.request(path="/a", headers={"A": "b"})
+            loop.run(client, until=lambda: client.responses, rounds=60)
+            client.responses.clear()
+        client.request(path="/a", headers={"A": "b"})
+        with pytest.raises(KeyboardInterrupt):
+            loop.run(client, until=lambda: client.responses, rounds=60)
+        loop.run(client, until=lambda: client.responses, rounds=60)
+        (response,) = client.responses
+        (redirect,) = response["redirects"]
+        redirect["request"]["headers"]["A"] = "c"
+        assert response["request"]["headers"]["A"] == "b"
+
+
 def test_d36_method_of_a_request_that_names_none() -> None:
     told = []
     for module in (hio_clienting, clienting):
