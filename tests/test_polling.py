@@ -368,6 +368,43 @@ class TestConditional:
             ("unchanged", b"kept"),
         ]
 
+    def test_conditions_do_not_go_where_a_redirect_leads(self, stage: Stage) -> None:
+        """RFC 9110 15.4: they are of what was polled; another thing may have the same tag."""
+        first = answer(b"first", ETag='"1"')
+        further = answer(b"", 302, Location="/c")
+        other = stage.server([Request(), further, Request(), answer(b"other", ETag='"1"')])
+        away = answer(b"", 302, Location=f"http://127.0.0.1:{other.port}/b")
+        here = stage.server([Request(), first, Request(), away])
+        poller = stage.poller()
+        poller.add(
+            url(here), every=0.1, count=2, conditional=True, headers={"Authorization": "secret"}
+        )
+        results = stage.results(poller, 2)
+        assert [(r.outcome, r.body, r.redirects) for r in results] == [
+            ("ok", b"first", 0),
+            ("ok", b"other", 2),
+        ]
+        assert b"If-None-Match" in here.requests[1]
+        for request in other.requests:
+            assert b"If-None-Match" not in request
+            assert b"secret" not in request
+
+    def test_304_at_the_end_of_a_redirect_is_not_unchanged(self, stage: Stage) -> None:
+        server = stage.server(
+            [
+                Request(),
+                answer(b"first", ETag='"1"'),
+                Request(),
+                answer(b"", 302, Location="/b"),
+                Request(),
+                b"HTTP/1.1 304 Not Modified\r\n\r\n",
+            ]
+        )
+        poller = stage.poller()
+        poller.add(url(server), every=0.1, count=2, conditional=True)
+        _, second = stage.results(poller, 2)
+        assert (second.outcome, second.status, second.body) == ("ok", 304, b"")
+
 
 class TestExpectations:
     @pytest.mark.parametrize(
@@ -390,6 +427,49 @@ class TestExpectations:
         assert bool(result.reason) != good
         assert bool(result.error) != good
         assert result.status == status
+
+    @pytest.mark.parametrize("short", [False, True], ids=["first", "kept connection"])
+    @pytest.mark.parametrize("how", ["remove", "replace", "close"])
+    def test_one_that_ends_the_poll_ends_it_once(self, stage: Stage, how: str, short: bool) -> None:
+        """A function may do what a program may: the poll has one result, and no next one."""
+        server = stage.server(ALWAYS)
+        poller = stage.poller()
+
+        def expect(result: Any) -> bool:
+            if result.number == short:
+                if how == "remove":
+                    poller.remove(target)
+                elif how == "replace":
+                    poller.replace([])
+                else:
+                    poller.close()
+            return True
+
+        target = poller.add(url(server), every=0.0, expect=expect)
+        results = stage.results(poller, 1 + short)
+        if how != "close":
+            stage.loop.rounds(20, poller)
+        results += poller.results
+        assert [(r.number, r.outcome) for r in results] == [
+            *([(0, "ok")] * short),
+            (short, "cancelled"),
+        ]
+        assert len(server.requests) == 1 + short
+        assert (poller.flying, poller.connections) == (0, 0)
+
+    def test_one_that_closes_the_poller_among_many(self, stage: Stage) -> None:
+        servers = [stage.server(ALWAYS) for _ in range(2)]
+        poller = stage.poller()
+
+        def expect(result: Any) -> bool:
+            poller.close()
+            return True
+
+        for number in range(100):
+            poller.add(url(servers[number % 2]), every=0.1, expect=expect)
+        results = stage.results(poller, 100)
+        assert {result.outcome for result in results} == {"cancelled"}
+        assert len({result.target for result in results}) == len(results) == 100
 
 
 class TestRetries:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from fasthio.errors import ResolutionError, exchange_error
 from fasthio.lookup import Lookup
 from fasthio.resolving import resolve
-from servers import Request, answer
+from servers import CLOSE, Request, Wait, answer
 from stages import ALWAYS, Stage, url
 
 
@@ -128,6 +129,47 @@ class TestNames:
         ]
         assert results[1].body == b"there"
         assert sorted(asked) == ["example.test", "nowhere.test"]
+        lookup.close()
+
+    @pytest.mark.parametrize("end", ["found", "not found", "removed", "too late", "closed"])
+    def test_of_a_redirect_repeat_no_request(self, stage: Stage, end: str) -> None:
+        """What was redirected has been carried out: it waits, and is not asked for again."""
+        go, woken = threading.Event(), threading.Event()
+
+        def resolver(host: str, port: int) -> Any:
+            go.wait(20)
+            if end == "not found":
+                raise exchange_error("unresolved", host)
+            return resolve("127.0.0.1", port)
+
+        there = stage.server([Request(), answer(b"there")])
+        moved = answer(b"", 303, Location=f"http://example.test:{there.port}/")
+        # the connection of the first may end meanwhile: nothing more is wanted of it
+        here = stage.server([Request(), moved, Wait(5), CLOSE])
+        lookup = Lookup(woken.set, resolver=resolver)
+        poller = stage.poller(lookup=lookup)
+        target = poller.add(url(here), count=1, timeout=5.0, method="POST", body=b"x")
+        stage.loop.rounds(100, poller)
+        assert (target.state, len(here.requests), poller.results) == ("polling", 1, deque())
+        if end == "removed":
+            poller.remove(target)
+        elif end == "closed":
+            poller.close()
+        elif end != "too late":
+            go.set()
+            assert woken.wait(20)
+        (result,) = stage.results(poller, 1)
+        go.set()
+        assert (result.outcome, result.reason) == {
+            "found": ("ok", ""),
+            "not found": ("error", "unresolved"),
+            "removed": ("cancelled", "removed"),
+            "too late": ("timeout", "timeout-total"),
+            "closed": ("cancelled", "stopped"),
+        }[end]
+        assert len(here.requests) == 1
+        assert there.requests == here.requests[1:] or end == "found"
+        assert (poller.flying, poller.connections, result.attempts) == (0, 0, 1)
         lookup.close()
 
     def test_that_had_no_address_a_moment_ago_are_not_asked_for_again(self) -> None:

@@ -26,7 +26,7 @@ WRONG_URLS = {
 }
 
 WRONG_OPTIONS: dict[str, list[Any]] = {
-    "every": ["1", None, True, -1.0, float("nan"), float("inf")],
+    "every": ["1", None, True, -1.0, 5e-324, 0.9e-9, float("nan"), float("inf")],
     "timeout": ["1", False, 0.0],
     "connect_timeout": ["1", 0.0],
     "jitter": ["1", -1.0, 1.0],  # must be below every

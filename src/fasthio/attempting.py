@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, Any, Final
 
-from .errors import exchange_error
 from .exchanging import IDEMPOTENT
 from .judging import judge, may_retry, may_retry_status
 from .lines import Line, key_of, make_client, poll_limits
@@ -36,6 +35,8 @@ NOT_NOW: Final = frozenset((errno.EAGAIN, errno.EWOULDBLOCK, errno.EINTR))
 #: Seconds to the first retry within a poll, and at most to a further one.
 RETRY_FIRST: Final = 0.1
 RETRY_MOST: Final = 2.0
+#: Seconds between two looks whether the host that a redirect leads to has been found.
+HELD: Final = 0.05
 
 
 class Attempter(Mender):
@@ -84,8 +85,8 @@ class Attempter(Mender):
                 self._break_off(line)
                 raise
             self.wakes += len(events)
-            if len(events) < BATCH or clock() >= until:
-                return
+            if len(events) < BATCH or clock() >= until or self._waker is None:
+                return  # an `expect` may have closed the poller
             events = readiness.poll(0.0, BATCH)
 
     def _break_off(self, line: Line | None) -> None:
@@ -158,6 +159,9 @@ class Attempter(Mender):
             client.service()
         if client.responses:
             self._answered(line, flight, client.responses.popleft(), now)
+            return
+        if client.held:
+            self._hold(line, flight)
             return
         connector = client.connector
         if connector.connected:
@@ -250,14 +254,28 @@ class Attempter(Mender):
         client = make_client(target.origin, addresses, limits, self._now, self._context, self._find)
         return Line(client, key_of(target), shortcut)
 
-    def _find(self, host: str, port: int) -> tuple[Address, ...]:
+    def _find(self, host: str, port: int) -> tuple[Address, ...] | None:
         """Find the addresses of where a redirect leads, without waiting for them."""
         lookup = self._lookup
         assert lookup is not None
-        addresses = lookup.find(host, port, self._now())
-        if addresses is None:
-            raise exchange_error("unresolved", f"{host!r} is being looked up")
-        return addresses
+        return lookup.find(host, port, self._now())
+
+    def _hold(self, line: Line, flight: Flight) -> None:
+        """Let a redirect wait for its host; what the server does meanwhile is of no interest."""
+        self._lines.unwatch(line)
+        flight.first = flight.first if flight.first is not None else self._clock()
+        flight.retry_at = self._now() + HELD
+        flight.connect_by = FOREVER
+        self._arm(flight.target, flight.wake)
+
+    def _resume(self, line: Line, flight: Flight) -> None:
+        """See whether the host that a redirect leads to is known by now."""
+        flight.retry_at = FOREVER
+        line.client.resume()
+        if line.client.held:
+            self._hold(line, flight)
+        else:
+            self._serve(line, flight, self._clock())
 
     def _ring(self, flight: Flight, now: float) -> None:
         """See what is to be done about a poll whose timer has rung."""
@@ -266,7 +284,10 @@ class Attempter(Mender):
         elif now >= flight.deadline:
             self._expire(flight)
         elif now >= flight.retry_at:
-            self._attempt(flight, now)
+            if flight.line is not None:
+                self._resume(flight.line, flight)
+            else:
+                self._attempt(flight, now)
         else:
             limit = flight.target.spec.connect_timeout or 0.0
             text = f"no connection within {limit:g} s"
@@ -321,8 +342,6 @@ class Attempter(Mender):
             return
         error = response["error"]
         code = getattr(error, "code", "") or "malformed"
-        if code == "unresolved" and self._looked_up(flight):
-            return
         if may_retry(spec, flight.attempts, code) and self._again(flight):
             return
         result = self._result(flight, "error", clock)
@@ -369,15 +388,9 @@ class Attempter(Mender):
         result.redirects = redirects
         if status >= 300 or spec.expect is not None or spec.conditional:
             judge(target, result)
+            if target._flight is not flight:
+                return  # its `expect` has ended the poll: removed the target, closed the poller
         self._conclude(flight, result, direct)
-
-    def _looked_up(self, flight: Flight) -> bool:
-        """Let a poll go on whose redirect leads to a name that is being looked up."""
-        lookup = self._lookup
-        if lookup is None or not lookup.pending:
-            return False
-        flight.attempts -= 1  # it was none
-        return self._again(flight)
 
     def _failed(
         self, flight: Flight, code: str, error: str, clock: float, outcome: str = "error"

@@ -36,7 +36,8 @@ def judge(target: Target, result: PollResult) -> None:
         return  # the usual case
     kept = target.kept
     effective = status
-    if status == 304 and kept is not None:  # RFC 9110 15.4.5: what we have still holds
+    # RFC 9110 15.4.5: what we have still holds; where a redirect led, nobody was asked about it
+    if status == 304 and kept is not None and not result.redirects:
         result.outcome = "unchanged"
         result.body = kept.body
         assert kept.status is not None

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from ssl import SSLContext
 
+    from .exchanging import Exchange
     from .resolving import Address
     from .shortcut import Shortcut
     from .targets import Origin, Target
@@ -129,7 +130,7 @@ class Line:
         "shortcut",
     )
 
-    def __init__(self, client: Client, key: Key, shortcut: Shortcut) -> None:
+    def __init__(self, client: PollClient, key: Key, shortcut: Shortcut) -> None:
         self.client = client
         self.shortcut = shortcut
         self.short = False
@@ -158,6 +159,7 @@ class Line:
                 target=target._path,
             )
             client.respondent.redirectable = spec.redirects
+            client.fields = spec.headers
             self._dressed = target
             self._fields = fields
 
@@ -310,7 +312,7 @@ class Lines:
         if cs is line.cs and mask == line.mask:
             return
         if cs is not line.cs or not mask:
-            self._unwatch(line)
+            self.unwatch(line)
         if not mask:
             return
         readiness = self._readiness
@@ -324,7 +326,8 @@ class Lines:
             readiness.modify(line.fd, mask)
         line.mask = mask
 
-    def _unwatch(self, line: Line) -> None:
+    def unwatch(self, line: Line) -> None:
+        """Watch a line no more; it stays as open as it is."""
         if line.cs is None:
             return
         if self.by_fd.get(line.fd) is line:
@@ -382,7 +385,7 @@ class Lines:
 
     def hang_up(self, line: Line) -> None:
         """Close the connection of a line; its client can be opened again."""
-        self._unwatch(line)
+        self.unwatch(line)
         line.client.close()
         self._idle.pop(line, None)
         pool = self._pool.get(line.key) if self._shared else None
@@ -448,17 +451,53 @@ class PollRespondent(Respondent):
         self.body = bytearray()
 
 
+class _UnknownError(Exception):
+    """Tell that a host is being looked up."""
+
+
 class PollClient(Client):
     """Client that asks the poller for the addresses of where redirects lead.
 
     Attributes:
-        find: gives the addresses of a host and port, or raises; never waits.
+        find: gives the addresses of a host and port, None while they are being looked up,
+            or raises; never waits.
+        fields: of the request, without the conditions that the poller has added.
+        held: True while a redirect waits for its host to be looked up: not to be
+            serviced until `resume`.
     """
 
-    find: Callable[[str, int], tuple[Address, ...]]
+    find: Callable[[str, int], tuple[Address, ...] | None]
+    fields: tuple[tuple[str, str], ...] = ()
+    held: bool = False
 
     def _resolve(self, host: str, port: int) -> tuple[Address, ...]:
-        return self.find(host, port)
+        addresses = self.find(host, port)
+        if addresses is None:
+            raise _UnknownError
+        return addresses
+
+    def _redirect(self) -> None:
+        exchange = self._exchange
+        hops = exchange.hops if exchange is not None else 0
+        try:
+            super()._redirect()
+        except _UnknownError:  # nothing has changed yet but the count
+            self.held = True
+            if exchange is not None:
+                exchange.hops = hops
+
+    def _follow(self, response: dict[str, Any], exchange: Exchange | None) -> None:
+        if len(self.redirects) == 1:  # later ones find them gone, and maybe credentials, too
+            # conditions are of what was polled, not of what it leads to (RFC 9110 15.4)
+            self.requester.headers = Hict(self.fields)
+        super()._follow(response, exchange)
+
+    def resume(self) -> None:
+        """Follow the redirect that is held, where its host is known by now."""
+        self.held = False
+        self.respondent.ended = True  # as it was when the redirect came
+        self.redirect()
+        self.respondent.makeParser()
 
 
 def make_client(
@@ -467,7 +506,7 @@ def make_client(
     limits: Limits,
     tymth: Callable[[], float],
     context: SSLContext | None,
-    find: Callable[[str, int], tuple[Address, ...]],
+    find: Callable[[str, int], tuple[Address, ...] | None],
 ) -> PollClient:
     """Make a client for an origin whose addresses are known, without any lookup.
 
@@ -477,7 +516,7 @@ def make_client(
         limits: bounds on what one response may cost.
         tymth: gives the tyme.
         context: for TLS; None for the shared default one.
-        find: gives the addresses of where a redirect leads.
+        find: gives the addresses of where a redirect leads; None while they are looked up.
     """
     secure: dict[str, Any] = {}
     if origin.scheme == "https":

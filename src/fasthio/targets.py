@@ -28,6 +28,8 @@ _UNITS: Final = {"": 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 360
 _DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+) ?(ms|s|min|m|h|d|)")
 #: Longest duration taken: a year. Anything longer is a mistake.
 _LONGEST: Final = 366 * 86400.0
+#: Shortest interval in seconds: the numbers of polls have 64 bits then, for centuries.
+_SHORTEST: Final = 1e-9
 
 Expect = int | Collection[int] | Callable[["PollResult"], bool] | None
 
@@ -158,7 +160,8 @@ class TargetSpec:
 
     Args:
         url: absolute http or https URL.
-        every: seconds from one poll to the next; 0 for as soon as the last has ended.
+        every: seconds from one poll to the next, at least 1e-9; 0 for as soon as the last has
+            ended.
         method: request method.
         headers: fields to send, a mapping or pairs; in order.
         body: octets to send with a method that has a body; str goes as UTF-8.
@@ -203,7 +206,8 @@ class TargetSpec:
     def __post_init__(self) -> None:
         origin, target = parse_url(self.url)
         put = object.__setattr__
-        put(self, "every", _seconds("every", self.every))
+        every = _seconds("every", self.every)
+        put(self, "every", _seconds("every", every, _SHORTEST) if every else every)
         put(self, "timeout", _seconds("timeout", self.timeout, 1e-3))
         if self.connect_timeout is not None:
             put(
