@@ -20,7 +20,10 @@ from hio.core.tcp import clienting as tcp_clienting
 import fasthio
 from fasthio import clienting as ours
 from fasthio.installing import NAMES
+from servers import OK, Loop, Request, Server
 
+EARLY_DOER = early_module.ClientDoer
+EARLY_RESPONDENT = early_module.Respondent
 EARLY_CLIENT = http.Client
 MODULES = [name for name in sys.modules if name == "hio" or name.startswith("hio.")]
 
@@ -145,7 +148,10 @@ class TestStyles:
 def test_uninstall_restores_all() -> None:
     before = state()
     fasthio.install()
-    changed = {key for key, value in state().items() if before[key] != value}
+    after = state()
+    own = {("hio.core.http.clienting", f"{name} of hio") for name in ("Respondent", "ClientDoer")}
+    assert after.keys() - before.keys() == own  # what hio's own find themselves by
+    changed = {key for key, value in after.items() if key not in own and before[key] != value}
     # Response is hio's own type and so stays what it is
     assert {name for module, name in changed if module == "hio.core.http.clienting"} == {*NAMES} - {
         "Response"
@@ -159,6 +165,52 @@ def test_uninstall_restores_all() -> None:
     fasthio.uninstall()
     assert state() == before
     assert EARLY_CLIENT is http.Client
+
+
+class TestMadeBefore:
+    """What a program has of hio's goes on, although hio's methods name their own classes."""
+
+    @pytest.mark.parametrize("again", [False, True], ids=["installed", "uninstalled again"])
+    def test_client_goes_on(self, again: bool) -> None:
+        class Own(EARLY_RESPONDENT):  # type: ignore[misc, valid-type]
+            pass
+
+        with Server([Request(), OK] * 3, [Request(), OK]) as server, Loop(server) as loop:
+            about = {"hostname": "127.0.0.1", "port": server.port, "tymth": loop.tymth}
+            client = EARLY_CLIENT(**about)
+            other = EARLY_CLIENT(respondent=Own(), **about)
+            for each in (client, other):
+                each.reopen()
+            client.request(path="/1")
+            loop.run(client, until=lambda: len(client.responses) == 1)
+            fasthio.install()
+            client.request(path="/2")
+            loop.run(client, until=lambda: len(client.responses) == 2)
+            if again:
+                fasthio.uninstall()
+            client.request(path="/3")
+            other.request(path="/4")
+            loop.run(client, other, until=lambda: len(client.responses) == 3 and other.responses)
+            assert [response["status"] for response in client.responses] == [200] * 3
+            for each in (client, other):
+                each.respondent.close()
+                each.close()
+
+    def test_subclasses_go_on(self, installed: None) -> None:
+        class MyDoer(EARLY_DOER):  # type: ignore[misc, valid-type]
+            pass
+
+        class MyRespondent(EARLY_RESPONDENT):  # type: ignore[misc, valid-type]
+            pass
+
+        client = EARLY_CLIENT(hostname="127.0.0.1", port=1)
+        doer = MyDoer(client=client)
+        doer.wind(lambda: 1.5)
+        assert client.connector.tyme == 1.5
+        client.close()
+        ours_with_it = http.Client(hostname="127.0.0.1", port=1, respondent=MyRespondent())
+        assert type(ours_with_it.respondent) is MyRespondent
+        ours_with_it.close()
 
 
 def test_both_are_idempotent() -> None:

@@ -695,6 +695,29 @@ class TestPoll:
         with pytest.raises(ValueError, match="timeout"):
             poll(["http://x/"], timeout=-1)
 
+    @pytest.mark.parametrize("start", [-1e6, -0.7, 1e6])
+    def test_tyme_may_begin_anywhere(self, stage: Stage, start: float) -> None:
+        stage.loop.tymist.tyme = start
+        server = stage.server(ALWAYS)
+        poller = stage.poller(openings=100.0)
+        targets = [poller.add(url(server), every=0.2, count=3) for _ in range(3)]
+        results = stage.results(poller, 9)
+        assert {result.outcome for result in results} == {"ok"}
+        for target in targets:
+            assert check_account(results, target) == 3
+        assert min(result.due for result in results) == start
+        assert max(result.due for result in results) == pytest.approx(start + 0.4, abs=0.03)
+
+    def test_tyme_that_goes_back_holds_up_no_connection(self, stage: Stage) -> None:
+        server = stage.server(ALWAYS)
+        stage.loop.tymist.tyme = 1e6
+        poller = stage.poller(openings=100.0)
+        poller.add(url(server), count=1)
+        stage.results(poller, 1)
+        stage.loop.tymist.tyme = 0.0
+        poller.add(url(server), count=1)
+        assert stage.results(poller, 1)[0].outcome == "ok"
+
     def test_open_twice(self) -> None:
         poller = Poller()
         poller.open()

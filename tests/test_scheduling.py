@@ -7,7 +7,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fasthio.scheduling import FOREVER, Grid, Schedule
@@ -96,14 +96,20 @@ OPERATIONS = st.lists(
 )
 
 
-@given(OPERATIONS, st.sampled_from([1 / 256, 0.5, 7.0, 100.0]))
-def test_is_as_a_plain_heap(operations: list[tuple[str, float]], grain: float) -> None:
+@example([("put", -0.5), ("put", 0.0), ("take", 25.0), ("put", -9.0), ("put", -0.5)], 1.0, -25.0)
+@example([("put", -9.0), ("put", -1.5)], 1.0, 0.0)
+@given(OPERATIONS, st.sampled_from([1 / 256, 0.5, 7.0, 100.0]), st.sampled_from([0.0, -25.0]))
+def test_is_as_a_plain_heap(
+    operations: list[tuple[str, float]], grain: float, start: float
+) -> None:
+    """Also of tymes that begin below 0."""
     schedule: Schedule[int] = Schedule(grain=grain)
     plain: list[tuple[float, int]] = []
     entries = []
-    tyme = 0.0
+    tyme = start
     for kind, value in operations:
         if kind == "put":
+            value += start
             entries.append(schedule.put(len(entries) + 1, value))
             heapq.heappush(plain, (value, len(entries)))
         elif kind == "cancel" and value < len(entries):

@@ -124,7 +124,7 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
         self._openings = openings
         self._burst = max(1.0, openings / 16)
         self._tokens = self._burst  # connections that may be opened at once
-        self._filled = 0.0  # tyme they were last counted
+        self._filled = math.inf  # tyme they were last counted; none so far
         self._opening: OrderedDict[Target, None] = OrderedDict()  # targets that wait for one
         self._resolving: dict[tuple[str, int], dict[Target, None]] = {}
         self._lookup: Lookup | None = None
@@ -355,7 +355,7 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
 
     def _open_some(self, now: float) -> None:
         """Let targets that need a connection go on as `openings` allows."""
-        tokens = self._tokens + (now - self._filled) * self._openings
+        tokens = self._tokens + max(0.0, now - self._filled) * self._openings
         self._tokens = min(self._burst, tokens)
         self._filled = now
         # a whole one, but for what adding up has lost

@@ -13,9 +13,10 @@ from _thread import RLock, get_ident
 
 TYPE_CHECKING = False  # see __init__; neither typing nor threading: a .pth may bring this in
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+    from dis import Instruction
     from importlib.machinery import ModuleSpec
-    from types import ModuleType
+    from types import CodeType, ModuleType
     from typing import Any, Final
 
 __all__ = ["NAMES", "install", "installed", "uninstall"]
@@ -35,8 +36,13 @@ _PACKAGE: Final = "hio.core.http"
 _THEIRS: Final = "hio.core.http.clienting"
 _OURS: Final = "fasthio.clienting"
 
+#: What follows the name of a class of hio's where it finds itself while ours has that name:
+#: not to be written in a program.
+_OWN: Final = " of hio"
+
 _lock = RLock()
 _pairs: list[tuple[Any, Any]] = []  # (hio's object, ours) while installed
+_renamed: list[tuple[Any, Any]] = []  # (function of hio's, its code) while installed
 _watcher: _Watcher | None = None  # while waiting for hio to be imported
 
 
@@ -74,6 +80,7 @@ def uninstall() -> None:
     with _lock:
         _unwatch()
         _exchange([(ours, theirs) for theirs, ours in _pairs])
+        _drop_aliases()
         _pairs.clear()
 
 
@@ -87,6 +94,8 @@ def _swap_in() -> None:
     ours = importlib.import_module(_OURS)
     pairs = [(getattr(theirs, name), getattr(ours, name)) for name in NAMES]
     pairs = [(old, new) for old, new in pairs if old is not new]
+    for old, _ in pairs:
+        _set_alias(theirs, old)
     _exchange(pairs)
     _pairs.extend(pairs)
     _unwatch()
@@ -105,8 +114,50 @@ def _exchange(pairs: list[tuple[Any, Any]]) -> None:
         if module_name != "hio" and not module_name.startswith("hio."):
             continue
         for name, value in list(vars(module).items()):
-            if id(value) in news:
+            if id(value) in news and not name.endswith(_OWN):
                 setattr(module, name, news[id(value)])
+
+
+def _set_alias(module: ModuleType, theirs: Any) -> None:
+    """Let a class of hio's find itself under another name.
+
+    Its methods say `super(Respondent, self)`, and what has that name is ours from now
+    on. Instances and subclasses that a program made before are hio's, and go on.
+    """
+    if not isinstance(theirs, type):
+        return
+    name = theirs.__name__
+    alias = name + _OWN
+    for function in vars(theirs).values():
+        code = getattr(function, "__code__", None)
+        if (
+            code is None
+            or getattr(function, "__globals__", None) is not vars(module)
+            or not {name, "super"} <= set(code.co_names)
+            or any(
+                each.argval == name and each.opname != "LOAD_GLOBAL" for each in _instructions(code)
+            )
+        ):
+            continue  # none of hio's, or it does not name itself
+        setattr(module, alias, theirs)
+        _renamed.append((function, code))
+        names = tuple(alias if each == name else each for each in code.co_names)
+        function.__code__ = code.replace(co_names=names)
+
+
+def _instructions(code: CodeType) -> Iterable[Instruction]:
+    import dis  # not at the top: a .pth may bring this module in
+
+    return dis.get_instructions(code)
+
+
+def _drop_aliases() -> None:
+    """Undo `_set_alias`, once hio's names are hio's again."""
+    while _renamed:
+        function, code = _renamed.pop()
+        function.__code__ = code
+        for name in code.co_names:
+            function.__globals__.pop(name + _OWN, None)
 
 
 def _unwatch() -> None:

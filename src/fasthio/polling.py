@@ -19,7 +19,7 @@ from .attempting import BATCH, Attempter
 from .lookup import Lookup
 from .pacing import Backoff, Circuit
 from .results import Latency, PollResult
-from .scheduling import Grid
+from .scheduling import FOREVER, Grid
 from .targets import Target, TargetSpec
 from .waiting import READ, ReadyDoist, Waker, make_readiness
 
@@ -153,7 +153,7 @@ class Poller(Attempter):
         self._own_lookup = lookup is None
         self._lookup = lookup
         self._ever = False  # there has been a target
-        self._spread = 0.0  # tyme up to which first polls are spread
+        self._spread = -FOREVER  # tyme up to which first polls are spread
         self._readiness: Readiness | None = None
         self._waker: Waker | None = None
         self._events: list[tuple[int, int]] = []  # found by `wait`

@@ -19,6 +19,9 @@ T = TypeVar("T")
 #: Tyme of what never comes.
 FOREVER: Final = math.inf
 
+#: Slot of a head that is not there: before all others, tymes below 0 included.
+_NONE: Final = -(1 << 63)
+
 #: One place in a schedule: due tyme, serial number, item; None in the place of an
 #: item that was taken or cancelled. A list, as lists compare in C.
 Entry = list[Any]
@@ -48,7 +51,7 @@ class Schedule(Generic[T]):
         self._buckets: dict[int, list[Entry]] = {}
         self._head: list[Entry] = []  # earliest slot, sorted, from `_at` on
         self._at = 0
-        self._slot = -1  # of `_head`; -1 while there is none
+        self._slot = _NONE  # of `_head`
 
     def __len__(self) -> int:
         """Give how many items wait."""
@@ -65,7 +68,7 @@ class Schedule(Generic[T]):
         Raises:
             OverflowError, ValueError: `due` is infinite or no number.
         """
-        slot = int(due * self._per_second)
+        slot = math.floor(due * self._per_second)
         self._serial += 1
         entry: Entry = [due, self._serial, item]
         self._count += 1
@@ -93,7 +96,7 @@ class Schedule(Generic[T]):
             heappush(self._slots, self._slot)
         self._head = []
         self._at = 0
-        self._slot = -1
+        self._slot = _NONE
 
     def cancel(self, entry: Entry) -> None:
         """Take back what `put` gave; harmless if it was taken or cancelled before."""
@@ -115,7 +118,7 @@ class Schedule(Generic[T]):
             if not self._slots:
                 self._head = []
                 self._at = 0
-                self._slot = -1
+                self._slot = _NONE
                 return FOREVER
             slot = self._slot = heappop(self._slots)
             self._head = self._buckets.pop(slot)
