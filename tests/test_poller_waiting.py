@@ -118,7 +118,7 @@ class TestRefused:
         """Others' answers lead to extra runs, and those to no attempt of their own."""
         refused = Client(hostname="127.0.0.1", port=closed)
         well = Client(hostname="127.0.0.1", port=int(root.rpartition(":")[2]))
-        doist = make_doist()
+        doist = ReadyDoist(real=True, tock=TOCK, limit=6000 * TOCK)
         sockets = Turns(refused.connector, "open", doist)
         handled: Counter[float] = Counter()
         handle = doist._handle
@@ -131,7 +131,15 @@ class TestRefused:
 
         doist._handle = counted  # type: ignore[method-assign]
         worker = Worker(well, 10**9)
-        doist.do(doers=[ClientDoer(client=refused), ClientDoer(client=well), worker])
+
+        class Enough(doing.Doer):  # type: ignore[misc]
+            def recur(self, tyme: float) -> bool:
+                """End it after some cycles, though not before there was an answer."""
+                if worker.statuses and tyme >= CYCLES * TOCK:
+                    raise KeyboardInterrupt
+                return False
+
+        doist.do(doers=[ClientDoer(client=refused), ClientDoer(client=well), worker, Enough()])
         assert worker.statuses
         assert set(worker.statuses) == {200}
         assert len(sockets) > 1
