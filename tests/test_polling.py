@@ -163,6 +163,23 @@ class TestExchanges:
         result = stage.one(server, timeout=1.0)  # by the default context
         assert (result.outcome, result.reason) == ("error", "certificate")
 
+    def test_tls_that_a_redirect_leads_to(self, stage: Stage) -> None:
+        """The context is that of all connections."""
+        trustme = pytest.importorskip("trustme")
+        authority = trustme.CA()
+        ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        authority.issue_cert("127.0.0.1").configure_cert(ours)
+        theirs = ssl.create_default_context()
+        authority.configure_trust(theirs)
+        secure = stage.server([Request(), answer(b"there")], context=ours)
+        server = stage.server([Request(), answer(b"", 301, Location=url(secure))] * 2)
+        poller = stage.poller(context=theirs)
+        poller.add(url(server), every=0.2, count=2)
+        results = stage.results(poller, 2)
+        assert [(r.outcome, r.body, r.redirects) for r in results] == [("ok", b"there", 1)] * 2
+        result = stage.one(server, timeout=1.0)  # by the default context
+        assert (result.outcome, result.reason) == ("error", "certificate")
+
     def test_tls_that_is_decrypted_already(
         self, stage: Stage, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -503,6 +520,20 @@ class TestRetries:
         assert stage.one(server, method="POST", retries=5).attempts == 1
         deaf = stage.server(listening=False)
         assert stage.one(deaf, method="POST", retries=2).attempts == 3
+
+    @pytest.mark.parametrize("kept", [False, True])
+    def test_post_is_not_retried_where_its_redirect_leads_to_nobody(
+        self, stage: Stage, kept: bool
+    ) -> None:
+        """303 says that it has been carried out: what is refused then is another request."""
+        deaf = stage.server(listening=False)
+        moved = answer(b"", 303, Location=url(deaf))
+        server = stage.server([*([Request(), OK] * kept), *([Request(), moved] * 3)])
+        poller = stage.poller()
+        poller.add(url(server), every=0.1, count=1 + kept, method="POST", body=b"x", retries=2)
+        result = stage.results(poller, 1 + kept)[-1]
+        assert (result.outcome, result.reason, result.attempts) == ("error", "refused", 1)
+        assert len(server.requests) == 1 + kept
 
     def test_after_a_kept_connection_that_was_closed_comes_a_new_one(self, stage: Stage) -> None:
         """Not another kept one, which may be closed as well; and only once (RFC 9112 9.3.1)."""

@@ -6,7 +6,7 @@ import errno
 from typing import TYPE_CHECKING, Any, Final
 
 from .exchanging import IDEMPOTENT
-from .judging import judge, may_retry, may_retry_status
+from .judging import UNSENT, judge, may_retry, may_retry_status
 from .lines import Line, key_of, make_client, poll_limits
 from .mending import Mender
 from .results import PollResult
@@ -342,7 +342,7 @@ class Attempter(Mender):
             return
         error = response["error"]
         code = getattr(error, "code", "") or "malformed"
-        if may_retry(spec, flight.attempts, code) and self._again(flight):
+        if may_retry(spec, flight.attempts, code, False) and self._again(flight):
             return
         result = self._result(flight, "error", clock)
         result.reason = code
@@ -397,18 +397,20 @@ class Attempter(Mender):
     ) -> None:
         """End an attempt that got no response; the poll goes on where it may be tried again."""
         spec = flight.target.spec
+        unsent = code in UNSENT
         if flight.line is not None:
+            unsent = unsent and not flight.line.client.followed
             self._lines.discard(flight.line)
         if (
             code in STALE
             and not flight.fresh  # the next one is: no failed retry is retried (RFC 9112 9.3.1)
-            and (code == "closed" or spec.method in IDEMPOTENT)
+            and (unsent or spec.method in IDEMPOTENT)
         ):
             # the server has closed a kept connection as it may: not the backend's failure
             flight.again = True
             flight.attempts -= 1
             self._attempt(flight, self._now())
-        elif not (may_retry(spec, flight.attempts, code) and self._again(flight)):
+        elif not (may_retry(spec, flight.attempts, code, unsent) and self._again(flight)):
             self._finish(flight, outcome, code, clock=clock, error=error)
 
     def _again(self, flight: Flight) -> bool:

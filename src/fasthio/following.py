@@ -16,6 +16,7 @@ from .resolving import is_loopback, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from ssl import SSLContext
 
     from .exchanging import Exchange
     from .resolving import Address
@@ -113,6 +114,16 @@ class Follower(Tied):
         """Find the addresses of where a redirect leads; a subclass may know them."""
         return resolve(host, port)
 
+    def _context_after(self, old: Any) -> SSLContext | None:
+        """Give the TLS context of the connection that comes after another; a subclass may have one.
+
+        None for the default one.
+        """
+        if isinstance(old, ConnectorTls):
+            return old.own_context
+        context: SSLContext | None = getattr(old, "context", None)
+        return context
+
     def _same_endpoint(self, target: Target) -> bool:
         """Tell whether a target of another name is the same server: on the loopback only.
 
@@ -143,10 +154,7 @@ class Follower(Tied):
         }
         new: Any
         if secured:
-            own = (
-                old.own_context if isinstance(old, ConnectorTls) else getattr(old, "context", None)
-            )
-            new = ConnectorTls(context=own, **about)
+            new = ConnectorTls(context=self._context_after(old), **about)
         else:
             new = Connector(**about)
         requester = self.requester

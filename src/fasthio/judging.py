@@ -15,7 +15,7 @@ __all__ = ["asked_wait", "judge", "may_retry"]
 
 #: Statuses that a retry within the poll may cure (RFC 9110 15.6).
 TRANSIENT: Final = frozenset((500, 502, 503, 504))
-#: Codes of errors with which nothing of the request had reached the server.
+#: Codes of errors with which nothing of a request had reached the server it was meant for.
 UNSENT: Final = frozenset(("refused", "closed", "tls", "socket"))
 #: Codes of errors that trying again does not cure.
 LASTING: Final = frozenset(("certificate", "bad-request"))
@@ -86,20 +86,22 @@ def _remember(target: Target, result: PollResult) -> None:
         target._octets = None  # the next request says otherwise
 
 
-def may_retry(spec: TargetSpec, attempts: int, code: str) -> bool:
+def may_retry(spec: TargetSpec, attempts: int, code: str, unsent: bool) -> bool:
     """Tell whether a poll may try again after an attempt that got no whole response.
 
     Args:
         spec: options of the target.
         attempts: made so far.
         code: of the error.
+        unsent: True where nothing of the request had reached the server, nor another one
+            that has sent it on.
     Returns:
         False too for a request that is not idempotent and may have reached the
         server (RFC 9110 9.2.2).
     """
     if attempts > spec.retries or code in LASTING:
         return False
-    return spec.method in IDEMPOTENT or code in UNSENT
+    return spec.method in IDEMPOTENT or unsent
 
 
 def may_retry_status(spec: TargetSpec, attempts: int, status: int, headers: Any) -> bool:

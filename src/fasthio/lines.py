@@ -201,6 +201,7 @@ class Line:
     def undress(self) -> None:
         """Forget what the requester is set up for: a redirect has changed it."""
         self._dressed = None
+        self.client.followed = False
 
     def settle(self) -> None:
         """Be done with an exchange of the client; see whether the next one may do without it."""
@@ -462,13 +463,20 @@ class PollClient(Client):
         find: gives the addresses of a host and port, None while they are being looked up,
             or raises; never waits.
         fields: of the request, without the conditions that the poller has added.
+        context: of the poller, for all TLS; None for the default one.
+        followed: True once a redirect was followed: the request has been carried out.
         held: True while a redirect waits for its host to be looked up: not to be
             serviced until `resume`.
     """
 
     find: Callable[[str, int], tuple[Address, ...] | None]
     fields: tuple[tuple[str, str], ...] = ()
+    context: SSLContext | None = None
+    followed: bool = False
     held: bool = False
+
+    def _context_after(self, old: Any) -> SSLContext | None:
+        return self.context
 
     def _resolve(self, host: str, port: int) -> tuple[Address, ...]:
         addresses = self.find(host, port)
@@ -491,6 +499,7 @@ class PollClient(Client):
             # conditions are of what was polled, not of what it leads to (RFC 9110 15.4)
             self.requester.headers = Hict(self.fields)
         super()._follow(response, exchange)
+        self.followed = True
 
     def resume(self) -> None:
         """Follow the redirect that is held, where its host is known by now."""
@@ -537,6 +546,7 @@ def make_client(
         **secure,
     )
     client.find = find
+    client.context = context
     client.connector.hostname = origin.host
     client.connector.addresses = list(addresses)
     client.requester.reinit(hostname=origin.host)
