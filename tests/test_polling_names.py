@@ -172,6 +172,50 @@ class TestNames:
         assert (poller.flying, poller.connections, result.attempts) == (0, 0, 1)
         lookup.close()
 
+    @pytest.mark.parametrize("where", ["_turn", "_arm"])
+    def test_of_a_redirect_repeat_no_request_after_an_interrupt(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch, where: str
+    ) -> None:
+        """One that comes while it waits is no matter; one as it begins to wait ends the poll."""
+        go, woken = threading.Event(), threading.Event()
+
+        def resolver(host: str, port: int) -> Any:
+            go.wait(20)
+            return resolve("127.0.0.1", port)
+
+        there = stage.server([Request(), answer(b"there")])
+        moved = answer(b"", 303, Location=f"http://example.test:{there.port}/")
+        here = stage.server([Request(), moved] * 3)
+        lookup = Lookup(woken.set, resolver=resolver)
+        poller = stage.poller(lookup=lookup)
+        target = poller.add(url(here), count=1, timeout=5.0, method="POST", body=b"x")
+        hold = poller._hold
+        held: list[Any] = []
+        monkeypatch.setattr(poller, "_hold", lambda *pa: (held.append(pa), hold(*pa)))
+        method = getattr(poller, where)
+
+        def interrupt(*pa: Any) -> Any:
+            if held:
+                monkeypatch.setattr(poller, where, method)
+                raise KeyboardInterrupt
+            return method(*pa)
+
+        monkeypatch.setattr(poller, where, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            stage.loop.rounds(100, poller)
+        stage.loop.rounds(20, poller)
+        assert (target.state == "polling") == (where == "_turn")
+        go.set()
+        assert woken.wait(20)
+        (result,) = stage.results(poller, 1)
+        assert (result.outcome, result.reason) == {
+            "_turn": ("ok", ""),
+            "_arm": ("cancelled", "interrupted"),
+        }[where]
+        assert len(here.requests) == 1
+        assert (poller.flying, poller.connections) == (0, 0)
+        lookup.close()
+
     def test_that_had_no_address_a_moment_ago_are_not_asked_for_again(self) -> None:
         asked: list[str] = []
         woken = threading.Event()

@@ -369,7 +369,8 @@ class Lines:
             if line in broken:
                 sound = False
             elif flight is not None:
-                sound = watched and flight.line is line and flight in under_way
+                held = line.client.held  # its redirect waits for a host, not for the socket
+                sound = (watched or held) and flight.line is line and flight in under_way
             else:  # closed, or idle
                 sound = line.cs is None or (
                     watched and line in self._idle and (not self._shared or line in pooled)

@@ -63,8 +63,12 @@ class Mender(Dispatcher):
                 dues.append((target._entry[0], target))
         self._live = sum(target.state not in ("done", "removed") for target in self._targets)
         self._flying = len(flights)
+        carried = [flight for flight in flights if flight.line is not None]
         lines.mend(flights, [target._line for target in self._targets], self._broken)
         self._broken = []
+        for flight in carried:
+            if flight.line is None:  # its request may have gone out: it is not sent again
+                flight.retry_at = FOREVER
         # whoever is in is so by its flight alone, whoever waits by its entry
         admission: Admission[Target] = Admission(self._admission.places, self._admission.each)
         self._admission = admission
