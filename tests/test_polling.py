@@ -23,6 +23,17 @@ from servers import CLOSE, OK, RESET, SILENT, Drip, Request, Wait, answer
 from stages import ALWAYS, Stage, url
 
 
+def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Make a context for a server at 127.0.0.1, and one that trusts it."""
+    trustme = pytest.importorskip("trustme")
+    authority = trustme.CA()
+    ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(ours)
+    theirs = ssl.create_default_context()
+    authority.configure_trust(theirs)
+    return ours, theirs
+
+
 class TestExchanges:
     def test_result_tells_all(self, stage: Stage) -> None:
         body = b'{"a": [1, 2]}'
@@ -148,12 +159,7 @@ class TestExchanges:
             assert [event["data"] for event in result.events] == ["a", "b"]
 
     def test_tls(self, stage: Stage, tmp_path: Any) -> None:
-        trustme = pytest.importorskip("trustme")
-        authority = trustme.CA()
-        ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        authority.issue_cert("127.0.0.1").configure_cert(ours)
-        theirs = ssl.create_default_context()
-        authority.configure_trust(theirs)
+        ours, theirs = contexts()
         server = stage.server([Request(), answer(b"x" * 100_000)] * 4, context=ours)
         poller = stage.poller(context=theirs)
         poller.add(url(server), every=0.2, count=4)
@@ -165,12 +171,7 @@ class TestExchanges:
 
     def test_tls_that_a_redirect_leads_to(self, stage: Stage) -> None:
         """The context is that of all connections."""
-        trustme = pytest.importorskip("trustme")
-        authority = trustme.CA()
-        ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        authority.issue_cert("127.0.0.1").configure_cert(ours)
-        theirs = ssl.create_default_context()
-        authority.configure_trust(theirs)
+        ours, theirs = contexts()
         secure = stage.server([Request(), answer(b"there")], context=ours)
         server = stage.server([Request(), answer(b"", 301, Location=url(secure))] * 2)
         poller = stage.poller(context=theirs)
@@ -184,12 +185,7 @@ class TestExchanges:
         self, stage: Stage, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """What is left of a record shows on no socket: it is gone on with all the same."""
-        trustme = pytest.importorskip("trustme")
-        authority = trustme.CA()
-        ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        authority.issue_cert("127.0.0.1").configure_cert(ours)
-        theirs = ssl.create_default_context()
-        authority.configure_trust(theirs)
+        ours, theirs = contexts()
         monkeypatch.setattr(ConnectorTls, "Bound", 1)  # one receive in each service
         server = stage.server([Request(), answer(b"x" * 40_000)], context=ours)
         poller = stage.poller(context=theirs)

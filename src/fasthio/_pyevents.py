@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from ._pynet import check_growable
 from .errors import ParseError, parse_error
 from .grammar import RETRY_DIGITS, Limits, limits_of
 
@@ -22,9 +23,6 @@ _LINE_END: Final = re.compile(rb"\r\n|\r|\n")
 _AT_WORK: Final = "the parser is at work: a call while another one is under way"
 _INTERRUPTED: Final = "an exception has broken the last call off: begin anew with reset()"
 _NEAR: Final = 32  # octets of a line that an error shows
-# bytearrays: of anything else a slice that is assigned to makes one each time (measured)
-_OCTET: Final = bytearray(1)
-_NOTHING: Final = bytearray()
 
 
 class EventParser:
@@ -198,14 +196,7 @@ class EventParser:
         if self._queue_limit is not None:
             room = max(self._queue_limit - len(events), 0)
         found: list[dict[str, Any]] = []
-        size = len(raw)
-        # fails while somebody has a view, before anything is taken; no call may come between
-        try:
-            raw[size:], raw[size:] = _OCTET, _NOTHING
-        except BaseException:
-            if len(raw) > size:
-                raw.pop()  # there was no memory between the two
-            raise
+        check_growable(raw)  # before anything is taken
         self._broken = True
         try:
             self._busy = True  # an error is made of Python code, which may let others run

@@ -11,7 +11,7 @@ from contextlib import suppress
 from operator import index
 from typing import Final
 
-__all__ = ["peek", "receive", "send"]
+__all__ = ["check_growable", "peek", "receive", "send"]
 
 #: This engine has no cheap way to look without taking; callers read instead.
 peek: Final = None
@@ -28,6 +28,23 @@ def _descriptor(fd: int) -> int:
     if not -_MOST - 1 <= number <= _MOST:
         raise OverflowError(f"fd is no file descriptor: {fd}")
     return number
+
+
+def check_growable(buffer: bytearray) -> None:
+    """See whether a buffer may grow.
+
+    Args:
+        buffer: left as it is.
+    Raises:
+        BufferError: somebody has a view of it.
+    """
+    held = len(buffer)
+    try:  # in one statement: no call may come between
+        buffer[held:], buffer[held:] = _OCTET, _NOTHING
+    except BaseException:
+        if len(buffer) > held:
+            buffer.pop()  # there was no memory between the two
+        raise
 
 
 def receive(fd: int, buffer: bytearray, size: int, ahead: int = 0) -> int:
@@ -56,14 +73,7 @@ def receive(fd: int, buffer: bytearray, size: int, ahead: int = 0) -> int:
         raise ValueError(f"size must be positive: {size}")
     if size > _MOST:
         raise ValueError(f"size must be at most {_MOST}: {size}")
-    held = len(buffer)
-    # fails before octets are taken that would be lost; no call may come between
-    try:
-        buffer[held:], buffer[held:] = _OCTET, _NOTHING
-    except BaseException:
-        if len(buffer) > held:
-            buffer.pop()  # there was no memory between the two
-        raise
+    check_growable(buffer)  # before octets are taken that would be lost
     try:
         octets = os.read(fd, size)
     except OSError as error:
