@@ -77,10 +77,11 @@ cdef extern from *:
         return PyByteArray_GET_SIZE(buffer);
     #endif
     }
-    /* Fail where somebody has a view of a bytearray, so that it cannot grow. */
+    /* Fail where somebody has a view of a bytearray, so that it cannot grow. Whoever asks
+       holds it by a critical section; without memory it could not be made short again. */
     static inline int fasthio_growable(PyObject *buffer) {
         const Py_ssize_t size = PyByteArray_GET_SIZE(buffer);
-    #if FASTHIO_INSIDE
+    #ifndef PYPY_VERSION
         if (((PyByteArrayObject *)buffer)->ob_exports == 0)
             return 0;
     #endif

@@ -11,6 +11,7 @@ import ctypes
 import importlib
 import mmap
 import sys
+import sysconfig
 from typing import Any
 
 from cases import CASES, Run, fault_of, run, snapshot
@@ -20,11 +21,15 @@ PAGE = mmap.PAGESIZE
 PAGES = 40  # room for the longest case
 
 
+#: Words before the type of an object: its references, and on free-threaded CPython its thread, too.
+COUNTS = 3 if sysconfig.get_config_var("Py_GIL_DISABLED") else 1
+
+
 class ByteArray(ctypes.Structure):
     """The head of a bytearray object, as CPython's cpython/bytearrayobject.h has it."""
 
     _fields_ = (
-        ("refcount", ctypes.c_ssize_t),
+        ("counts", ctypes.c_ssize_t * COUNTS),
         ("type", ctypes.c_void_p),
         ("size", ctypes.c_ssize_t),
         ("alloc", ctypes.c_ssize_t),

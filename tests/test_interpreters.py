@@ -28,6 +28,11 @@ SUB = """
 import warnings
 warnings.simplefilter("ignore")
 try:
+    import hio.core.http
+except ImportError as error:
+    print("no hio:", error, flush=True)
+    raise SystemExit
+try:
     import fasthio._parser
 except ImportError as error:
     print("refused:", error, flush=True)
@@ -65,6 +70,9 @@ def test_a_second_interpreter_takes_the_python_engine() -> None:
         [sys.executable, "-c", MAIN], env={**os.environ, "PYTHONPATH": path, "FASTHIO_ENGINE": ""},
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
+    if done.stdout.startswith("no hio:"):
+        # hio 0.7 imports lmdb, which free-threaded CPython lets into one interpreter alone
+        pytest.skip(f"hio itself cannot be had there: {done.stdout.splitlines()[0]}")
     assert done.returncode == 0, done.stderr
     refused, inner, outer = done.stdout.splitlines()
     assert refused.startswith("refused: ")
