@@ -84,7 +84,10 @@ class TestNames:
         assert (result.outcome, result.reason) == ("error", "unresolved")
         assert "'odd.test' (no such zone)" in result.error
         server = stage.server(ALWAYS)
+        woken.clear()
         poller.add(f"http://example.test:{server.port}/", count=1)
+        poller.service()
+        assert woken.wait(20)  # tyme goes faster than the thread
         (result,) = stage.results(poller, 1)
         assert result.outcome == "ok"
         assert len(threads) == 2
