@@ -415,32 +415,22 @@ class Client(Carrier):
                     self._restore_id(headers, self._stream)
             else:
                 headers = copy_headers(headers)
+            request = {
+                "method": method,
+                "path": path,
+                "qargs": qargs,
+                "fragment": fragment,
+                "headers": headers,
+                "body": body,
+                "data": data,
+                "fargs": fargs,
+            }
             if isinstance(requester, Requester) and intact(requester, Requester._Ways):
                 # not where the program has steps of its own: these may take more
-                Requester.validate(
-                    requester,
-                    method=method,
-                    path=path,
-                    qargs=qargs,
-                    fragment=fragment,
-                    headers=headers,
-                    body=body,
-                    data=data,
-                    fargs=fargs,
-                )
+                Requester.validate(requester, **request)
         finally:
             if away is not None:
                 away.restore(requester)
-        request = {
-            "method": method,
-            "path": path,
-            "qargs": qargs,
-            "fragment": fragment,
-            "headers": headers,
-            "body": body,
-            "data": data,
-            "fargs": fargs,
-        }
         if reply is not None:
             request["reply"] = reply
         if kwa:
