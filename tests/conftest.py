@@ -10,6 +10,7 @@ import shlex
 import shutil
 import signal
 import socket
+import ssl
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from authorities import Authority
     from stages import Stage
 
 MODULES = {"c": "fasthio._parser", "py": "fasthio._pyparser"}
@@ -97,6 +99,24 @@ def respondents(engine: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleTy
     monkeypatch.setattr(kind, "publisher", responding._publisher_of(kind))
     monkeypatch.setattr(eventing.EventSource, "Engine", engine.EventParser)
     return engine
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    from authorities import Authority
+
+    return Authority(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture
+def trusted(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Authority:
+    """Have the shared context trust the authority, as if it were the system's."""
+    from fasthio import tlsing
+
+    context = ssl.create_default_context(cafile=authority.cafilepath)
+    monkeypatch.setattr(tlsing, "_shared", [context])
+    monkeypatch.setattr(tlsing.shared_sessions, "_kept", type(tlsing.shared_sessions._kept)())
+    return authority
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from typing import Any
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 JSON = HEAD + b"Content-Type: application/json\r\nContent-Length: 9\r\n\r\n"
+SHORT_MESSAGE = HEAD + b"A: b\r\nContent-Length: 3\r\n\r\nabc"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 STREAM = HEAD + b"Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 

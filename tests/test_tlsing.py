@@ -7,66 +7,16 @@ import ssl
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import trustme
 from hio.core import tcp, wiring
 
+from authorities import VERSIONS, Authority
 from fasthio import errors, tlsing
 from fasthio.clienting import Client
 from fasthio.connecting import ConnectorTls
 from servers import CLOSE, OK, RESET, SILENT, Drip, Loop, Request, Server, Wait, answer
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-
-class Authority:
-    """A certificate authority for a test run, in files as programs name them."""
-
-    def __init__(self, directory: Path) -> None:
-        self.ca = trustme.CA()
-        self.cafilepath = str(directory / "ca.pem")
-        self.ca.cert_pem.write_to_path(self.cafilepath)
-        own = self.ca.issue_cert("client@example.org")
-        self.keypath = str(directory / "client.key")
-        self.certpath = str(directory / "client.pem")
-        own.private_key_pem.write_to_path(self.keypath)
-        for blob in own.cert_chain_pems:
-            blob.write_to_path(self.certpath, append=True)
-        issued = self.ca.issue_cert("localhost", "127.0.0.1")
-        self.server_key = str(directory / "server.key")
-        self.server_cert = str(directory / "server.pem")
-        issued.private_key_pem.write_to_path(self.server_key)
-        for blob in issued.cert_chain_pems:
-            blob.write_to_path(self.server_cert, append=True)
-        self.issued = issued
-
-    def server(self, version: ssl.TLSVersion | None = None, mutual: bool = False) -> ssl.SSLContext:
-        """Make a server's context."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.issued.configure_cert(context)
-        if version is not None:
-            context.minimum_version = context.maximum_version = version
-        if mutual:
-            context.verify_mode = ssl.CERT_REQUIRED
-            self.ca.configure_trust(context)
-        return context
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("tls"))
-
-
-@pytest.fixture
-def trusted(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Authority:
-    """Have the shared context trust the authority, as if it were the system's."""
-    context = ssl.create_default_context(cafile=authority.cafilepath)
-    monkeypatch.setattr(tlsing, "_shared", [context])
-    monkeypatch.setattr(tlsing.shared_sessions, "_kept", type(tlsing.shared_sessions._kept)())
-    return authority
-
-
-VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
+    pass
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -441,140 +391,6 @@ def test_contradiction(kwa: dict[str, Any]) -> None:
         ConnectorTls(host="127.0.0.1", cafilepath="/nonexistent/ca.pem", **kwa)
 
 
-# sessions
-
-
-@pytest.mark.parametrize("version", VERSIONS)
-def test_session_is_resumed(trusted: Authority, version: ssl.TLSVersion) -> None:
-    """A new connection to the same server takes up the session, in another client too."""
-    with Server([Request(), OK], context=trusted.server(version)) as server, Loop(server) as loop:
-        kwa = {"hostname": "localhost", "port": server.port, "scheme": "https"}
-        resumed = []
-        for _ in range(3):
-            client = loop.client(Client, **kwa)
-            client.request()
-            loop.run(client, until=lambda c=client: c.responses, rounds=100)
-            assert not client.responses[0]["errored"]
-            resumed.append(client.connector.resumed)
-            client.close()
-        assert resumed == [False, True, True]
-
-
-@pytest.mark.parametrize(("tickets", "looks"), [(True, [1]), (False, [1, 2, 4, 8])])
-def test_sessions_are_looked_at_seldom(
-    trusted: Authority, monkeypatch: pytest.MonkeyPatch, tickets: bool, looks: list[int]
-) -> None:
-    """Each look at a socket's session loses memory in CPython: what serves is not looked at."""
-    context = trusted.server(ssl.TLSVersion.TLSv1_2)
-    if not tickets:
-        context.options |= ssl.OP_NO_TICKET
-    seen = []
-    keep = tlsing.Sessions.keep
-
-    def counted(self: tlsing.Sessions, *pa: Any) -> None:
-        seen.append(number)
-        keep(self, *pa)
-
-    monkeypatch.setattr(tlsing.Sessions, "keep", counted)
-    with Server([Request(), OK], context=context) as server, Loop(server) as loop:
-        client = loop.client(Client, hostname="localhost", port=server.port, scheme="https")
-        for number in range(1, 11):
-            client.reopen()
-            client.request()
-            loop.run(client, until=lambda: client.responses, rounds=100)
-            assert not client.responses.popleft()["errored"]
-            assert client.connector.resumed is (tickets and number > 1)
-            client.close()
-    assert seen == looks
-
-
-def test_sessions_that_serve_once_are_looked_at_seldom() -> None:
-    """Some servers take each session once: then they are not worth what they cost."""
-    sessions = tlsing.Sessions()
-    key = ("one",)
-    looks = 0
-    for _ in range(1000):
-        looks += sessions.note(key, False)
-        assert not sessions.note(key, True)
-    assert looks == 10
-    for resumed in (True, True):  # one that served again has proved the server
-        assert not sessions.note(key, resumed)
-    assert sessions.note(key, False)
-
-
-def test_connections_at_one_time_leave_a_session(trusted: Authority) -> None:
-    """However many they are: what counts is how their own handshakes went."""
-    context = trusted.server(ssl.TLSVersion.TLSv1_2)
-    with Server([Request(), OK], context=context) as server, Loop(server) as loop:
-        clients = [
-            loop.client(Client, hostname="localhost", port=server.port, scheme="https")
-            for _ in range(3)
-        ]
-        for resumed in (False, True, True):
-            for client in clients:
-                client.reopen()
-                client.request()
-            for client in clients:
-                loop.run(client, until=lambda client=client: client.responses, rounds=100)
-                assert not client.responses.popleft()["errored"]
-            assert [client.connector.resumed for client in clients] == [resumed] * 3
-            for client in clients:
-                client.close()
-
-
-def test_what_is_known_of_servers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tlsing, "_MOST_KNOWN", 3)
-    sessions = tlsing.Sessions()
-    for port in range(9):
-        sessions.note((port,), False)
-    assert list(sessions._known) == [(6,), (7,), (8,)]
-
-
-def test_session_is_not_resumed_for_another_name(trusted: Authority) -> None:
-    """A session stands for a certificate checked for one name, and for one way of checking."""
-    with Server([Request(), OK], context=trusted.server()) as server, Loop(server) as loop:
-        kwa = {"port": server.port, "scheme": "https"}
-        context = ssl.create_default_context(cafile=trusted.cafilepath)
-        for certedhost, mode, errored in (
-            ("localhost", ssl.CERT_REQUIRED, False),
-            ("other.example", ssl.CERT_REQUIRED, True),
-        ):
-            client = loop.client(
-                Client, hostname="localhost", certedhost=certedhost, context=context, **kwa
-            )
-            assert client.connector.context.verify_mode == mode
-            client.request()
-            loop.run(client, until=lambda c=client: c.responses, rounds=100)
-            assert client.responses[0]["errored"] is errored
-            client.close()
-        lax = loop.client(Client, hostname="localhost", certify=ssl.CERT_NONE, hostify=False, **kwa)
-        lax.request()
-        loop.run(lax, until=lambda: lax.responses, rounds=100)
-        assert not lax.responses[0]["errored"]
-        lax.connector.context.check_hostname = False
-        lax.connector.context.verify_mode = ssl.CERT_REQUIRED
-        lax.reopen()
-        lax.request()
-        loop.run(lax, until=lambda: len(lax.responses) == 2, rounds=100)
-        assert lax.responses[1]["error"].code == "certificate"
-
-
-def test_sessions_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tlsing, "_MOST", 3)
-    sessions = tlsing.Sessions()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-    class Kept:
-        has_ticket = True
-
-    for port in range(5):
-        sessions.keep(sessions.key(context, "localhost", port), Kept())  # type: ignore[arg-type]
-    assert sessions.get(sessions.key(context, "localhost", 0)) is None
-    assert sessions.get(sessions.key(context, "localhost", 4)) is not None
-    sessions.keep(sessions.key(context, "x", 1), None)
-    assert sessions.get(sessions.key(context, "x", 1)) is None
-
-
 def test_hostify_without_a_certificate(authority: Authority) -> None:
     """As hio: a name cannot be checked on a certificate that nobody asks for."""
     context = ssl.create_default_context()
@@ -659,21 +475,6 @@ def test_handshake_that_fails_with_nothing_to_lose(authority: Authority, stream:
         client.request()
         loop.run(client, until=lambda: client.responses, rounds=200)
         assert client.responses[0]["body"] == b"ok"
-
-
-@pytest.mark.parametrize("replaced", [False, True])
-def test_session_of_a_context_that_was_replaced_is_not_kept(
-    trusted: Authority, replaced: bool
-) -> None:
-    """It would be offered under another context's settings (RFC 8446 4.6.1 leaves that to us)."""
-    with Server([Request(), OK], context=trusted.server()) as server, Loop(server) as loop:
-        client = loop.client(Client, hostname="localhost", port=server.port, scheme="https")
-        client.request()
-        loop.run(client, until=lambda: client.responses, rounds=100)
-        if replaced:
-            client.connector.context = ssl.create_default_context(cafile=trusted.cafilepath)
-        client.close()
-        assert bool(tlsing.shared_sessions._kept) is not replaced
 
 
 def test_contexts_are_no_stricter_than_before_python_3_13(monkeypatch: pytest.MonkeyPatch) -> None:

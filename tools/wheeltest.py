@@ -31,10 +31,11 @@ ROOT = Path(__file__).resolve().parent.parent
 #: The parts that meet hio, Python and the operating system; the rest differs less with these.
 CORE = (
     "client_alike client_doers client_programs client_replaced clienting connecting engine errors "
-    "grammar installing interpreters kept_heads package parser parser_buffers parser_grammar "
-    "parser_memory polling polling_hostile polling_names publishing receiving redirecting "
-    "repeating request_differences requesting responding responding_by_hand response_differences "
-    "running stream_asking stream_ends streaming syntax tlsing waiting"
+    "grammar installing interpreters kept_heads package parser parser_buffers parser_calls "
+    "parser_grammar parser_memory polling polling_checks polling_hostile polling_names publishing "
+    "receiving redirecting repeating request_differences requesting responding responding_by_hand "
+    "response_differences running stream_asking stream_ends streaming syntax tls_sessions tlsing "
+    "waiting"
 )
 #: Asked of the Python that has the wheel.
 FACTS = """
@@ -92,9 +93,15 @@ def importing(tree: Path, names: set[str]) -> list[str]:
     """List the test modules that cannot be without a package that is left out."""
     if not names:
         return []
-    asked = re.compile(rf"^(?:import|from) (?:{'|'.join(map(re.escape, names))})\b", re.MULTILINE)
-    paths = sorted((tree / "tests").glob("test_*.py"))
-    return [str(path.relative_to(tree)) for path in paths if asked.search(path.read_text())]
+    tests = {path: path.read_text() for path in sorted((tree / "tests").glob("*.py"))}
+
+    def ask(names: set[str]) -> list[Path]:
+        asked = rf"^(?:import|from) (?:{'|'.join(map(re.escape, names))})\b"
+        return [path for path, text in tests.items() if re.search(asked, text, re.MULTILINE)]
+
+    helpers = {path.stem for path in ask(names) if not path.stem.startswith("test_")}
+    found = [path for path in ask(names | helpers) if path.stem.startswith("test_")]
+    return [str(path.relative_to(tree)) for path in found]
 
 
 def bounds(requirements: list[str]) -> list[str]:
