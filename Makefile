@@ -13,7 +13,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.made
 QUICK := clienting client_doers client_programs differences engine errors grammar package parser \
-	parser_buffers parser_grammar publishing redirecting responding responding_by_hand
+	parser_buffers parser_calls parser_grammar publishing redirecting responding responding_by_hand
 
 # the first Python that is new enough and can make virtual environments
 PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3.10 python3 python; do \

@@ -33,8 +33,8 @@ asan: $(STAMP)-dev
 	$(RUN) -m pytest -q -p no:cacheprovider --timeout 600 -k 'not [py' \
 	$(NOT_SANITIZED:%=--ignore tests/%.py) tests
 
-TRACED_TESTS := $(patsubst %,tests/test_%.py,parser parser_buffers parser_grammar publishing responding \
-	responding_by_hand syntax eventing event_law jsoning connecting receiving)
+TRACED_TESTS := $(patsubst %,tests/test_%.py,parser parser_buffers parser_calls parser_grammar publishing \
+	responding responding_by_hand syntax eventing event_law jsoning connecting receiving)
 # no test with threads that share a parser is traced: see CONTRIBUTING.md
 # what takes long and walks no line that the others do not
 NOT_COVERED := test_bench test_differences test_docs test_fuzz_client test_oracles test_parser_law \
@@ -50,9 +50,10 @@ coverage: $(STAMP)-dev engine
 	$(RUN) -m coverage combine --quiet --rcfile=tools/coverage.ini
 	$(RUN) -m coverage report --rcfile=tools/coverage.ini
 
-ELSEWHERE := clienting client_doers client_programs connecting kept_heads polling polling_hostile \
-	polling_names pollrun real_servers redirecting request_differences requesting responding \
-	responding_by_hand shortcut sinks soak streaming stream_asking stream_ends tlsing waiting watching
+ELSEWHERE := clienting client_doers client_programs connecting kept_heads polling polling_checks \
+	polling_costs polling_hostile polling_names pollrun real_servers redirecting \
+	request_differences requesting responding responding_by_hand shortcut sinks soak \
+	streaming stream_asking stream_ends tls_sessions tlsing waiting watching
 
 elsewhere: $(STAMP)-test engine
 	PYTHONPATH=tests $(RUN) tests/both_engines.py -q -p elsewhere --timeout 120 \

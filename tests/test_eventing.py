@@ -623,18 +623,19 @@ def test_call_while_an_error_is_made(
 
     def profile(frame: Any, what: str, arg: Any) -> None:
         if what == "call" and frame.f_code.co_name == "parse_error":
-            sys.setprofile(None)
+            sys.setprofile(before)
             with pytest.raises(RuntimeError, match="at work"):
                 getattr(parser, way)(*([bytearray(b"data: z\n\n"), []] if way == "feed" else []))
             refused.append(way)
 
     raw = bytearray(b"data: x\ndata: " + b"y" * 64 + b"\n")
+    before = sys.getprofile()
     sys.setprofile(profile)
     try:
         with pytest.raises(EventError):
             parser.feed(raw, [])
     finally:
-        sys.setprofile(None)
+        sys.setprofile(before)
     assert refused == [way]
     parser.reset()
     events: list[dict[str, Any]] = []

@@ -69,11 +69,12 @@ class Tracer:
         return self
 
     def __enter__(self) -> Tracer:
+        self.before = sys.gettrace()  # that of coverage, where lines are counted
         sys.settrace(self)
         return self
 
     def __exit__(self, *error: object) -> bool:
-        sys.settrace(None)
+        sys.settrace(self.before)
         return isinstance(error[1], KeyboardInterrupt)
 
 
