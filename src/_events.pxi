@@ -30,8 +30,8 @@ cdef inline Py_ssize_t ev_find(const char *buf, Py_ssize_t size, Py_ssize_t at, 
     return size if place == NULL else place - buf
 
 
-EV_AT_WORK = "the parser is at work: a call while another one is under way"
-EV_INTERRUPTED = "an exception has broken the last call off: begin anew with reset()"
+EV_AT_WORK = "the parser is at work: a call while another one is under way"  # untraced
+EV_INTERRUPTED = "an exception has broken the last call off: begin anew with reset()"  # untraced
 
 
 cdef class EventParser:
@@ -58,7 +58,7 @@ cdef class EventParser:
 
     def __init__(self, *, limits=None):
         if self._busy:
-            raise RuntimeError(EV_AT_WORK)
+            raise RuntimeError(EV_AT_WORK)  # untraced
         limits = limits_of(limits)
         self._line_limit = min(limits.event_line, PY_SSIZE_T_MAX - 1)
         self._event_limit = min(limits.event, PY_SSIZE_T_MAX - 1)
@@ -131,7 +131,7 @@ cdef class EventParser:
 
     cdef int _reset(self) except -1:
         if self._busy:
-            raise RuntimeError(EV_AT_WORK)
+            raise RuntimeError(EV_AT_WORK)  # untraced
         self._begun = False
         self._bom = None
         self._consumed = 0
@@ -164,7 +164,7 @@ cdef class EventParser:
         cdef Py_ssize_t room = -1
         cdef list found
         if self._busy:
-            raise RuntimeError(EV_AT_WORK)
+            raise RuntimeError(EV_AT_WORK)  # untraced
         if self._broken:
             raise RuntimeError(EV_INTERRUPTED)
         if self._ended:

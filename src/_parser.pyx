@@ -296,7 +296,7 @@ cdef class ResponseParser(BodyParser):
         elif rest:
             try:
                 self._keep(octets + count, rest)
-            except BaseException:  # no memory: what came before would be taken again
+            except BaseException:  # untraced; no memory: what came before would be taken again
                 self._break_off()
                 raise
         return size

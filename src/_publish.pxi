@@ -97,19 +97,19 @@ cdef enum:
 
 #: The names of these, in their order.
 _SLOTS = (
-    "bodied", "body", "chunked", "closed", "code", "data", "encoding", "ended",
-    "engine", "error", "errored", "evented", "fault", "headed", "headers",
-    "jsoned", "length", "method", "msg", "parms", "persisted", "reason",
-    "redirectant", "reusable", "eventSource", "started", "status", "trails", "version",
-    "_begun", "_given", "_own", "_parser",
+    "bodied", "body", "chunked", "closed", "code", "data", "encoding", "ended",  # untraced
+    "engine", "error", "errored", "evented", "fault", "headed", "headers",  # untraced
+    "jsoned", "length", "method", "msg", "parms", "persisted", "reason",  # untraced
+    "redirectant", "reusable", "eventSource", "started", "status", "trails", "version",  # untraced
+    "_begun", "_given", "_own", "_parser",  # untraced
 )  # fmt: skip
-_CONNECTION = istr("Connection")
-_CONTENT_TYPE = istr("Content-Type")
-_NONE = []
-_ALIVE = ["keep-alive"]
+_CONNECTION = istr("Connection")  # untraced
+_CONTENT_TYPE = istr("Content-Type")  # untraced
+_NONE = []  # untraced
+_ALIVE = ["keep-alive"]  # untraced
 
 
-def intact(owner, tuple methods not None):
+def intact(owner, tuple methods not None):  # untraced
     cdef tuple each
     for each in methods:
         if not fasthio_intact(owner, each[0], each[1]):

@@ -355,3 +355,20 @@ def test_take_from_a_buffer_that_is_viewed(engine: ModuleType) -> None:
     parser.start()
     parser.take(rx)
     assert (parser.status, parser.body) == (200, b"abc")
+
+
+def test_error_in_a_buffer_that_is_viewed(engine: ModuleType) -> None:
+    """The octets before the fault could not be deleted: they are not taken once more."""
+    parser = engine.ResponseParser()
+    octets = HEAD + b"A: b\r\nC d\r\n\r\n"
+    rx = bytearray(octets)
+    with memoryview(rx), pytest.raises(BufferError):
+        parser.take(rx)
+    for _ in range(2):
+        with pytest.raises(ParseError, match="without a colon, at octet 23"):
+            parser.take(rx)
+        assert rx == octets
+    parser.start()
+    with pytest.raises(ParseError, match="without a colon, at octet 23"):
+        parser.take(rx)
+    assert rx == b"C d\r\n\r\n"

@@ -76,7 +76,7 @@ class EventParser:
 
     def __init__(self, *, limits: Limits | None = None) -> None:
         if getattr(self, "_busy", False):
-            raise RuntimeError(_AT_WORK)
+            raise RuntimeError(_AT_WORK)  # untraced
         self._busy = False  # a call is under way: none may begin within it
         limits = limits_of(limits)
         self._line_limit = limits.event_line
@@ -140,7 +140,7 @@ class EventParser:
         `retry` are kept, and events without an id take `leid`.   hio: D79.
         """
         if self._busy:
-            raise RuntimeError(_AT_WORK)
+            raise RuntimeError(_AT_WORK)  # untraced
         self._broken = False  # a call ended halfway: the same octets would be taken again
         self._begun = False  # the first octets were looked at for a BOM
         self._bom = None
@@ -184,7 +184,7 @@ class EventParser:
             raise self._error.with_traceback(None)
         eof = bool(eof)
         if self._busy:
-            raise RuntimeError(_AT_WORK)
+            raise RuntimeError(_AT_WORK)  # untraced
         if self._broken:
             raise RuntimeError(_INTERRUPTED)
         if self._ended:
