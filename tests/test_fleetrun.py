@@ -36,10 +36,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield cluster
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
+def start(*arguments: str, alone: bool = False) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-W", "ignore", "-m", "fasthio", "poll", *arguments],
-        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+        env={**os.environ, "PYTHONPATH": str(SOURCE)}, start_new_session=alone,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
@@ -87,6 +87,27 @@ def test_workers(backend: Backend) -> None:
     assert [row["reason"] for row in rows] == ["status-503"] * 4
     assert "failures  4 (status-503 4)" in told
     assert run.returncode == 1
+
+
+@pytest.mark.engines
+@pytest.mark.skipif(sys.platform == "win32", reason="ends by a signal of POSIX")
+def test_an_interrupt_of_a_terminal_ends_no_worker(backend: Backend, tmp_path: Path) -> None:
+    """A terminal sends Ctrl-C to the workers, too: polls under way go on all the same."""
+    pytest.importorskip("distributed", reason="distributed is not installed")
+    lines = tmp_path / "all.json"
+    urls = [f"{url}/a" for url in backend.urls]
+    run = start(*urls, "--every", "0.05", "--workers", "2", "--json", str(lines), alone=True)
+    try:
+        wait_until(lambda: lines.exists() and lines.stat().st_size > 2_000, "results")
+        os.killpg(run.pid, signal.SIGINT)
+        shown, told = run.communicate(timeout=60)
+    finally:
+        run.kill()
+    assert (run.returncode, told) == (0, "")
+    assert "ending: polls under way go on" in shown
+    assert "is lost" not in shown
+    rows = [json.loads(line) for line in lines.read_text().splitlines()]
+    assert {row["reason"] for row in rows} <= {"", "stopped"}
 
 
 @pytest.mark.engines

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
+import signal
 import sys
 import time
 import uuid
@@ -106,11 +107,32 @@ def _innermost(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold SIGINT back from this thread for the block, and for good from what is started in it.
+
+    A terminal sends Ctrl-C to every process that it runs: workers would die of it before
+    the coordinator can let their polls end. Threads and processes inherit the mask, those
+    that a nanny starts later as well.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows  # pragma: no cover
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # now: the thread that starts it takes SIGINT again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)  # one that came meanwhile is raised
+
+
+@contextlib.contextmanager
 def local(workers: int, *, timeout: float = 30.0) -> Iterator[Any]:
     """Run a cluster on this machine for the time of the block.
 
     A process for each worker with one thread, under a nanny that starts it again
-    when it dies; no dashboard.
+    when it dies; no dashboard. Ctrl-C is for this process alone: workers take none.
 
     Args:
         workers: how many.
@@ -123,22 +145,25 @@ def local(workers: int, *, timeout: float = 30.0) -> Iterator[Any]:
     import dask
     from distributed import Client, LocalCluster
 
-    try:
-        # Dask's profiler looks at all threads a hundred times a second, for the dashboard
-        with dask.config.set({"distributed.worker.profile.enabled": False}):
-            cluster = LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                processes=True,
-                dashboard_address=None,
-                # its HTTP server there is all the same: on a port that is free, not 8787
-                scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
-                host="127.0.0.1",
-                silence_logs=logging.ERROR,
-            )
-    except (OSError, RuntimeError) as error:
-        raise SchedulerError("unreachable", "local cluster", _innermost(error)) from error
-    with cluster, Client(cluster, set_as_default=False, direct_to_workers=True) as client:
+    with contextlib.ExitStack() as stack:
+        try:
+            # Dask's profiler looks at all threads a hundred times a second, for the dashboard
+            with _interrupts_held(), dask.config.set({"distributed.worker.profile.enabled": False}):
+                cluster = stack.enter_context(
+                    LocalCluster(
+                        n_workers=workers,
+                        threads_per_worker=1,
+                        processes=True,
+                        dashboard_address=None,
+                        # its HTTP server there is all the same: on a port that is free, not 8787
+                        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
+                        host="127.0.0.1",
+                        silence_logs=logging.ERROR,
+                    )
+                )
+        except (OSError, RuntimeError) as error:
+            raise SchedulerError("unreachable", "local cluster", _innermost(error)) from error
+        client = stack.enter_context(Client(cluster, set_as_default=False, direct_to_workers=True))
         wait_for(client, workers, timeout)
         yield client
 
