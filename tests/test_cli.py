@@ -111,6 +111,15 @@ def test_json_lines(root: str, nobody: str, tmp_path: Path) -> None:
     assert all(result["status"] is None and result["reason"] == "refused" for result in bad)
 
 
+@pytest.mark.parametrize("wrong", ["--out r.txt", "--metrics PORT", "--workers 1 --plot p.svg"])
+def test_a_command_given_wrongly_empties_no_file(root: str, tmp_path: Path, wrong: str) -> None:
+    path = tmp_path / "results.jsonl"
+    path.write_text("of yesterday\n")
+    arguments = wrong.replace("PORT", root.rpartition(":")[2]).split()
+    assert cli.main(["poll", f"{root}/json", "--json", str(path), *arguments]) == 2
+    assert path.read_text() == "of yesterday\n"
+
+
 def test_json_on_standard_output(root: str) -> None:
     done = command("poll", root + "/json", "--json", "-")
     assert json.loads(done.stdout)["status"] == 200
@@ -148,6 +157,21 @@ def test_rate_is_shared_by_all(plans: list[Any]) -> None:
     urls = [f"http://127.0.0.1:1/{number}" for number in range(20)]
     cli.main(["poll", *urls, "--rate", "5"])
     assert {spec.every for spec in plans[0]} == {4.0}
+
+
+@pytest.mark.parametrize(
+    ("rate", "jitter", "every", "used"),
+    [("0.5", "1.5", 2.0, 1.0), ("0.1", "3", 10.0, 3.0), ("1e-9", "0", 366 * 86400.0, 0.0)],
+)
+def test_rate_and_jitter(
+    plans: list[Any], tmp_path: Path, rate: str, jitter: str, every: float, used: float
+) -> None:
+    """Jitter is below what the rate comes to, which may be more than the second of other polls."""
+    path = tmp_path / "targets.txt"
+    path.write_text("http://a.test/\n")
+    for targets in (["http://a.test/"], ["--targets", str(path)]):
+        assert cli.main(["poll", *targets, "--rate", rate, "--jitter", jitter]) == 0
+    assert [(spec.every, spec.jitter) for specs in plans for spec in specs] == [(every, used)] * 2
 
 
 def test_targets_from_a_file(plans: list[Any], tmp_path: Path) -> None:

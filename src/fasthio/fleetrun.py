@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .pollview import JsonLines
     from .targets import TargetSpec
 
-__all__ = ["FleetRun", "open_cluster", "run_fleet"]
+__all__ = ["FleetRun", "check_options", "open_cluster", "run_fleet"]
 
 #: Seconds between two looks at the targets file, and the longest wait.
 LOOK: Final = 1.0
@@ -220,16 +220,13 @@ def run_fleet(
     """Poll from a cluster as the options say; give the exit status.
 
     Args:
-        options: of the command.
+        options: of the command, which `check_options` has found to go together.
         specs: the targets.
         file: targets file that is looked at again and again.
         respec: makes the targets of what the file says.
         lines: where results are written as lines of JSON; None for nowhere.
         stream: where the fleet is shown.
-    Raises:
-        UsageError: the options cannot go together.
     """
-    check_options(options)
     from .fleet import Fleet
 
     # what becomes of workers and scheduler is told here, in its place

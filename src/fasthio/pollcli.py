@@ -198,6 +198,7 @@ def _add_json(parser: Any) -> None:
 def run_poll(options: argparse.Namespace) -> int:
     """Poll as the options say; give the exit status."""
     from .targetfile import TargetsFile, TargetsFileError
+    from .targets import LONGEST
 
     given: dict[str, Any] = {
         "method": options.method,
@@ -214,6 +215,8 @@ def run_poll(options: argparse.Namespace) -> int:
     endless = options.every is not None or options.rate or options.duration or options.targets
     if options.count is None and not endless:
         given["count"] = 1
+    if options.rate is not None:
+        given["every"] = LONGEST  # no jitter is too long for it; `respec` has the one that holds
     if not options.urls and options.targets is None:
         raise arguments.UsageError("the following arguments are required: URL or --targets")
     file: TargetsFile | None = None
@@ -230,7 +233,7 @@ def run_poll(options: argparse.Namespace) -> int:
     def respec(specs: list[TargetSpec]) -> list[TargetSpec]:
         both = own + specs
         if options.rate is not None:
-            every = len(both) / options.rate
+            every = min(len(both) / options.rate, LONGEST)
             both = [replace(spec, every=every, jitter=min(spec.jitter, every / 2)) for spec in both]
         return both
 
@@ -248,9 +251,10 @@ def _carry_out_elsewhere(
     options: argparse.Namespace, specs: list[TargetSpec], file: TargetsFile | None, respec: Any
 ) -> int:
     """Poll from the workers of a cluster."""
-    from .fleetrun import run_fleet
+    from .fleetrun import check_options, run_fleet
     from .pollview import JsonLines
 
+    check_options(options)
     with _open_json(options.json) as json_stream:
         stream = sys.stderr if json_stream is sys.stdout else sys.stdout
         lines = None if json_stream is None else JsonLines(json_stream)
@@ -301,18 +305,21 @@ def _carry_out(
     if file is None and all(spec.count is not None for spec in specs):
         due = sum(spec.count or 0 for spec in specs)
     with contextlib.ExitStack() as stack:
-        json_stream = stack.enter_context(_open_json(options.json))
-        stream = sys.stderr if json_stream is sys.stdout else sys.stdout
         sinks: list[Sink | JsonLines] = []
         for path in options.out:
             sink = _open_sink(path)
             stack.callback(sink.close)  # where the run, which does it, is not come to
             sinks.append(sink)
-        if json_stream is not None:
-            sinks.append(pollview.JsonLines(json_stream))
+        metrics = None
         if options.metrics is not None:
             metrics = _open_metrics(Metrics, poller, totals, options.metrics)
             stack.callback(metrics.close)
+        # last: what it held is gone then, which a command given wrongly must not do
+        json_stream = stack.enter_context(_open_json(options.json))
+        if json_stream is not None:
+            sinks.append(pollview.JsonLines(json_stream))
+        stream = sys.stderr if json_stream is sys.stdout else sys.stdout
+        if metrics is not None:
             print(f"metrics   http://127.0.0.1:{metrics.port}/metrics", file=stream, flush=True)
         view = pollview.make_view(stream, totals, poller, due, options.duration)
         run = PollRun(

@@ -27,7 +27,7 @@ _URL_SAFE: Final = "%/:?@!$&'()*+,;=~-._[]|^`{}\"\\<>"
 _UNITS: Final = {"": 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+) ?(ms|s|min|m|h|d|)")
 #: Longest duration taken: a year. Anything longer is a mistake.
-_LONGEST: Final = 366 * 86400.0
+LONGEST: Final = 366 * 86400.0
 #: Shortest interval in seconds: the numbers of polls have 64 bits then, for centuries.
 _SHORTEST: Final = 1e-9
 
@@ -61,7 +61,7 @@ def parse_duration(value: Any) -> float:
         seconds = float(value)
     else:
         raise ValueError(f"no duration (as 1.5 or '250ms'): {value!r}")
-    if not 0.0 <= seconds <= _LONGEST:
+    if not 0.0 <= seconds <= LONGEST:
         raise ValueError(f"duration must be 0 or more, at most a year: {value!r}")
     return seconds
 
@@ -125,7 +125,7 @@ def check_url(url: Any) -> SplitResult:
     return parts
 
 
-def _seconds(name: str, value: Any, least: float = 0.0, most: float = _LONGEST) -> float:
+def _seconds(name: str, value: Any, least: float = 0.0, most: float = LONGEST) -> float:
     """Check a number of seconds; ValueError names it."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{name} must be a number of seconds: {value!r}")
