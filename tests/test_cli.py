@@ -330,6 +330,21 @@ def test_signals_end_in_order(root: str, tmp_path: Path, number: signal.Signals)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
+@pytest.mark.parametrize("command", ["poll http://a.test/", "demo", "watch http://a.test/", "info"])
+def test_an_interrupt_while_it_begins(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line says so, not a traceback."""
+
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    for name in ("pollcli._carry_out", "watching.make_printer", "cli._version"):
+        monkeypatch.setattr(f"fasthio.{name}", interrupt)
+    assert cli.main(command.split()) == 1
+    assert capsys.readouterr().err == "interrupted\n"
+
+
 def test_a_second_signal_ends_polls_under_way(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
     with socket.create_server(("127.0.0.1", 0)) as deaf:

@@ -37,7 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: what follows the command's name; None for `sys.argv[1:]`.
     Returns:
-        Exit status: 0, 1 if a poll failed, 2 if the command was given wrongly.
+        Exit status: 0, 1 if a poll failed or Ctrl-C came before any was made, 2 if the
+            command was given wrongly.
     Raises:
         SystemExit: help or version was asked for, an option is wrong, or the program
             of `fasthio run` ended so.
@@ -45,6 +46,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if arguments is None else arguments)
     if argv[:1] == ["run"]:  # what follows belongs to the program, argparse must not see it
         return _run(argv[1:])
+    try:
+        return _carry_out(argv)
+    except KeyboardInterrupt:  # while it began, or ended: what runs takes it by itself
+        print("interrupted", file=sys.stderr)
+        return FAILED
+
+
+def _carry_out(argv: list[str]) -> int:
     parser = _make_parser()
     options = parser.parse_args(argv)
     command: Callable[[argparse.Namespace], int] = options.command

@@ -258,9 +258,6 @@ def run_fleet(
                     summary = fleet.summary()
                     text = summary.lines(options.histogram)
                     print(*text, sep="\n", file=stream, flush=True)
-    except KeyboardInterrupt:  # before polling has begun; from then on the run takes it
-        print("interrupted", file=sys.stderr)
-        return FAILED
     except (FleetError, ValueError, TypeError) as error:
         print(f"error: {error}", file=sys.stderr)
         return FAILED
