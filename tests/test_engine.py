@@ -72,6 +72,7 @@ def test_auto_without_c_warns_once_and_runs() -> None:
     )
     assert done.stdout == "py\n"
     assert done.stderr.count("EngineWarning: fasthio runs its Python engine") == 1
+    assert "or set FASTHIO_ENGINE=py for no warning\n" in done.stderr
 
 
 def test_the_warning_is_a_runtime_warning() -> None:
@@ -87,6 +88,7 @@ def test_c_asked_for_and_missing_is_an_import_error() -> None:
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("ImportError: the C engine fasthio._parser cannot be loaded")
     assert "compiler" in last
+    assert last.endswith("or set FASTHIO_ENGINE=py or auto")
 
 
 @pytest.mark.skipif(MISSING_C is not None, reason="no C engine here: covered by the test above")

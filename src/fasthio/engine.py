@@ -54,10 +54,11 @@ def load(name: str) -> ModuleType:
     except ImportError as error:
         if name != "c":
             raise
+        other = "py or auto" if os.environ.get("FASTHIO_ENGINE") == "c" else "py for no warning"
         raise ImportError(
             f"the C engine {ENGINES['c']} cannot be loaded ({error}): reinstall fasthio with a "
             "C compiler and the Python headers at hand (pip install --force-reinstall "
-            "--no-cache-dir), or set FASTHIO_ENGINE=py or auto",
+            f"--no-cache-dir), or set FASTHIO_ENGINE={other}",
             name=ENGINES["c"],
         ) from error
 
