@@ -68,6 +68,9 @@ cdef class EventParser:
         self._retry = None
         self._reset()
 
+    def __reduce__(self):
+        raise TypeError(f"cannot pickle {type(self).__name__!r} object: it is of one connection")
+
     @property
     def leid(self):
         """Last event id, or None before the first."""

@@ -49,6 +49,9 @@ cdef class LineParser:
         self.mapping = mapping
         self._add = add
 
+    def __reduce__(self):
+        raise TypeError(f"cannot pickle {type(self).__name__!r} object: it is of one connection")
+
     cdef int _start_head(self, method) except -1:
         if method is not self._asked:
             self.method = str.upper(method)  # whatever a subclass makes of it

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import gc
+import pickle
 import random
 import sys
 import sysconfig
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -126,6 +128,20 @@ def test_many_mappings(engine: ModuleType) -> None:
     if not (sys.version_info < (3, 14) and sysconfig.get_config_var("Py_GIL_DISABLED")):
         # free-threaded CPython 3.13 keeps all types for ever
         assert sum(ref() is not None for ref in gone) <= 66
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle.dumps])
+@pytest.mark.parametrize("name", ["ResponseParser", "EventParser"])
+def test_a_parser_has_no_copies(
+    engine: ModuleType, name: str, duplicate: Callable[[Any], Any]
+) -> None:
+    kind = getattr(engine, name)
+    for made in (kind(), type("Own", (kind,), {})()):
+        text = f"cannot pickle {type(made).__name__!r} object: it is of one connection"
+        with pytest.raises(TypeError, match=text):
+            duplicate(made)
+    known = type("Known", (kind,), {"__reduce__": lambda self: (kind, ())})
+    assert type(copy.copy(known())) is kind
 
 
 def test_start_forgets_all(engine: ModuleType) -> None:

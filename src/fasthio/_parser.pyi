@@ -5,7 +5,7 @@ cut into pieces.
 """
 
 from collections.abc import Callable, Collection, Mapping, MutableSequence
-from typing import Any, Final, final
+from typing import Any, Final, NoReturn, final
 
 from typing_extensions import Self, disjoint_base
 
@@ -31,6 +31,12 @@ NAME: Final[str]
 class LineParser:
     """Parse the lines of heads and trailer sections; a base of ResponseParser."""
 
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be copied or pickled: a parser is of one connection.
+
+        Raises:
+            TypeError: always, unless a subclass says what a copy has.
+        """
     @property
     def limits(self) -> Limits:
         """Bounds in force."""
@@ -254,6 +260,12 @@ class EventParser:
 
         Args:
             limits: bounds `event_line`, `event` (octets) and `events`; None for the defaults.
+        """
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be copied or pickled: a parser is of one connection.
+
+        Raises:
+            TypeError: always, unless a subclass says what a copy has.
         """
     leid: str | None
     """Last event id, None before the first; changes at the blank line that ends an event.

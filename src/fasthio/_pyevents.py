@@ -7,7 +7,7 @@ same events, the same attributes and the same errors at every split.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from ._pynet import check_growable
 from .errors import ParseError, parse_error
@@ -85,6 +85,9 @@ class EventParser:
         self._leid = None
         self._retry = None
         self.reset()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"cannot pickle {type(self).__name__!r} object: it is of one connection")
 
     @property
     def leid(self) -> str | None:

@@ -75,6 +75,9 @@ class LineParser:
         self._asked = ""  # method as it was given, so that the same again costs nothing
         self.method = ""
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"cannot pickle {type(self).__name__!r} object: it is of one connection")
+
     def _start_head(self, method: str) -> None:
         if method is not self._asked:
             self.method = str.upper(method)  # whatever a subclass makes of it
