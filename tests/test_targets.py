@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fasthio.judging import judge
-from fasthio.polling import Poller
+from fasthio.polling import Poller, poll
 from fasthio.results import PollResult
 from fasthio.targets import Target, TargetSpec, parse_url
 
@@ -99,3 +99,10 @@ def test_a_function_that_expects_something_else() -> None:
     result = PollResult(target, "ok", due=0.0, number=0, started=0.0, status=200)
     judge(target, result)
     assert (result.outcome, result.reason, result.error) == ("ok", "", "")
+
+
+@pytest.mark.parametrize("one", ["http://a.test/", TargetSpec("http://a.test/")])
+def test_poll_takes_several(one: Any) -> None:
+    """A str would be taken for a URL for each of its characters."""
+    with pytest.raises(TypeError, match="targets must be several, as in "):
+        poll(one)

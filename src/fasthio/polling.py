@@ -578,8 +578,10 @@ def poll(
         A result for each poll that was due; see `PollResult`.
     Raises:
         ValueError: an option that cannot be; nothing was polled.
-        TypeError: no such option; nothing was polled.
+        TypeError: no such option, or one URL in place of several; nothing was polled.
     """
+    if isinstance(targets, (str, TargetSpec)):  # a str would be a URL for each character
+        raise TypeError(f"targets must be several, as in [url]: {targets!r}")
     if count is None and every is None and duration is None:
         count = 1
     specs = [
