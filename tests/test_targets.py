@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from fasthio.clienting import Client
 from fasthio.judging import judge
 from fasthio.polling import Poller, poll
 from fasthio.results import PollResult
@@ -70,6 +71,17 @@ def test_wrong_options(name: str, value: Any) -> None:
     """The text begins with the option's name, so that a file's line or a flag can be blamed."""
     with pytest.raises(ValueError, match=f"^{name} "):
         TargetSpec(URL, **{name: value})
+
+
+@pytest.mark.parametrize("kind", [Client, Poller])
+def test_limits_of_another_type(kind: Any) -> None:
+    with pytest.raises(ValueError, match=r"^limits must be Limits, not dict$"):
+        kind(limits={"body": 100})
+
+
+def test_results_go_to_what_can_be_called() -> None:
+    with pytest.raises(ValueError, match=r"^on_result must be callable: list$"):
+        Poller(on_result=[])  # type: ignore[arg-type]
 
 
 def test_options_go_into_the_spec_or_beside_the_url() -> None:

@@ -26,7 +26,7 @@ from .draining import sink_of
 from .engine import intact
 from .eventing import EventSource
 from .exchanging import Home, Timeouts
-from .grammar import LIMITS
+from .grammar import LIMITS, Limits
 from .redirecting import MAX_REDIRECTS
 from .requesting import Requester, copy_headers, upper_method
 from .resolving import resolve
@@ -37,7 +37,6 @@ from .urls import settle_place, split_path
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
 
-    from .grammar import Limits
 
 __all__ = [
     "CR",
@@ -201,6 +200,8 @@ class Client(Carrier):
             OSError: a file named for TLS cannot be read.
         hio: D40 to D43.
         """
+        if limits is not None and not isinstance(limits, Limits):
+            raise ValueError(f"limits must be Limits, not {type(limits).__name__}")
         if maxBody is not None:
             limits = replace(limits or LIMITS, body=_count("maxBody", maxBody))
         self.requests = requests if requests is not None else deque()

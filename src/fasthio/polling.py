@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 from hio.base import doing
 
 from .attempting import BATCH, Attempter
+from .grammar import Limits
 from .lookup import Lookup
 from .pacing import Backoff, Circuit
 from .results import Latency, PollResult
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from ssl import SSLContext
 
-    from .grammar import Limits
     from .waiting import Readiness
 
 __all__ = [
@@ -125,8 +125,12 @@ class Poller(Attempter):
             wall: gives the seconds since the epoch.
             lookup: what finds the addresses of hosts; None for one of its own.
         Raises:
-            ValueError: an argument is out of its range.
+            ValueError: an argument that cannot be; its text begins with the name.
         """
+        if limits is not None and not isinstance(limits, Limits):
+            raise ValueError(f"limits must be Limits, not {type(limits).__name__}")
+        if on_result is not None and not callable(on_result):
+            raise ValueError(f"on_result must be callable: {type(on_result).__name__}")
         super().__init__(
             tymth=tymth,
             clock=clock,
