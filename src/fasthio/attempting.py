@@ -153,7 +153,7 @@ class Attempter(Mender):
         """
         client = line.client
         connector = client.connector
-        if flight.answering and connector.connected and not connector.txbs:
+        if flight.answering and connector.connected and not connector.txbs and not client.adrift:
             client.serviceResponse()  # all that is left to do
         else:
             client.service()
@@ -162,6 +162,9 @@ class Attempter(Mender):
             return
         if client.held:
             self._hold(line, flight)
+            return
+        if client.adrift:
+            self._lines.again.append(line)  # no socket tells that there is to be another
             return
         connector = client.connector
         if connector.connected:

@@ -13,6 +13,7 @@ from hio.help import Hict
 from .clienting import Client
 from .connecting import Connector
 from .engine import ResponseParser
+from .exchanging import UNLINKED
 from .grammar import LIMITS, Limits
 from .responding import Respondent
 from .waiting import READ, WRITE
@@ -382,7 +383,9 @@ class Lines:
                 flight.line = None
         # of lines that nobody is told of any more
         self.again = [
-            line for line in self.by_fd.values() if line.flight is not None and line.pending()
+            line
+            for line in self.by_fd.values()
+            if line.flight is not None and (line.pending() or line.client.adrift)
         ]
 
     def hang_up(self, line: Line) -> None:
@@ -475,6 +478,14 @@ class PollClient(Client):
     context: SSLContext | None = None
     followed: bool = False
     held: bool = False
+
+    @property
+    def adrift(self) -> bool:
+        """True where a redirect is followed and its connection is over: `service` opens another."""
+        if self._over is None:
+            return False
+        exchange = self._exchange
+        return exchange is not None and exchange.link is UNLINKED
 
     def _context_after(self, old: Any) -> SSLContext | None:
         return self.context

@@ -1,0 +1,114 @@
+"""Redirects of polls whose connection ends with them: followed on a new one, at once."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from typing import Any
+
+import pytest
+
+from fasthio.lookup import Lookup
+from fasthio.resolving import resolve
+from servers import CLOSE, HALF, OK, Request, Wait, answer
+from stages import Stage, url
+
+MOVED = answer(b"", 302, Location="/b")
+
+#: How a server ends the connection of a redirect, in HTTP/1.1 and 1.0.
+ENDS: dict[str, list[Any]] = {
+    "it says so, and waits": [answer(b"", 302, Location="/b", Connection="close")],
+    "it says so": [answer(b"", 302, Location="/b", Connection="close"), CLOSE],
+    "it does so": [MOVED, CLOSE],
+    "its side alone": [MOVED, HALF],
+    "1.0": [answer(b"", 302, "1.0", Location="/b"), CLOSE],
+    "1.0, and waits": [answer(b"", 302, "1.0", Location="/b")],
+    "a body ends so": [b"HTTP/1.1 302 Found\r\nLocation: /b\r\n\r\nmoved", CLOSE],
+    "a body ends so, later": [b"HTTP/1.1 302 Found\r\nLocation: /b\r\n\r\nmoved", Wait(5), CLOSE],
+}
+
+
+@pytest.mark.parametrize("shared", [None, 1])
+@pytest.mark.parametrize("end", ENDS)
+def test_a_connection_that_ends_with_a_redirect(stage: Stage, end: str, shared: int | None) -> None:
+    redirect = [Request(), *ENDS[end]]
+    server = stage.server(redirect, [Request(), OK, *redirect], [Request(), OK])
+    poller = stage.poller(connections_per_origin=shared)
+    poller.add(url(server, "/a"), every=1.0, count=2)
+    results = stage.results(poller, 2)
+    assert [(r.outcome, r.body, r.redirects) for r in results] == [("ok", b"ok", 1)] * 2
+    assert max(r.latency.total for r in results) < 0.5
+    assert [request.split()[1] for request in server.requests] == [b"/a", b"/b"] * 2
+    assert [result.attempts for result in results] == [1, 1]
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_over_tls(stage: Stage, end: str) -> None:
+    trustme = pytest.importorskip("trustme")
+    authority = trustme.CA()
+    ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(ours)
+    theirs = ssl.create_default_context()
+    authority.configure_trust(theirs)
+    server = stage.server([Request(), *ENDS[end]], [Request(), OK], context=ours)
+    poller = stage.poller(context=theirs)
+    poller.add(url(server, "/a"), count=1, timeout=5.0)
+    (result,) = stage.results(poller, 1)
+    assert (result.outcome, result.body, result.redirects) == ("ok", b"ok", 1)
+    assert len(server.links) == 2
+
+
+def test_an_interrupt_before_it_is_followed(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is put in order as any other: the poll goes on, or is told as cancelled."""
+    server = stage.server([Request(), MOVED, CLOSE], [Request(), OK])
+    poller = stage.poller()
+    poller.add(url(server, "/a"), count=1, timeout=5.0)
+    real = poller._handle_again
+
+    def interrupted() -> None:
+        monkeypatch.setattr(poller, "_handle_again", real)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(poller, "_handle_again", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        stage.results(poller, 1)
+    (result,) = stage.results(poller, 1)
+    assert (result.outcome, result.redirects, len(server.links)) == ("ok", 1, 2)
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_each_of_several_redirects_ends_its_connection(stage: Stage, end: str) -> None:
+    redirect = [Request(), *ENDS[end]]
+    server = stage.server(redirect, redirect, redirect, [Request(), OK])
+    result = stage.one(server)
+    assert (result.outcome, result.redirects, len(server.links)) == ("ok", 3, 4)
+
+
+def test_nobody_answers_where_a_redirect_leads(stage: Stage) -> None:
+    server = stage.server([Request(), MOVED, CLOSE], [Request(), CLOSE])
+    result = stage.one(server)
+    assert (result.outcome, result.reason) == ("error", "closed-before-start")
+    assert len(server.links) == 2
+
+
+@pytest.mark.parametrize("end", ["it says so, and waits", "it says so"])
+def test_a_host_that_is_looked_up_meanwhile(stage: Stage, end: str) -> None:
+    """Another name of the same server: its connection is gone when that is known."""
+    go, woken = threading.Event(), threading.Event()
+
+    def resolver(host: str, port: int) -> Any:
+        go.wait(20)
+        return resolve("127.0.0.1", port)
+
+    server = stage.server(pick=lambda number: [Request(), OK] if number else [Request(), *last])
+    fields = {"Location": f"http://example.test:{server.port}/b", "Connection": "close"}
+    last = [answer(b"", 302, **fields), *ENDS[end][1:]]
+    lookup = Lookup(woken.set, resolver=resolver)
+    poller = stage.poller(lookup=lookup)
+    poller.add(url(server, "/a"), count=1, timeout=5.0)
+    stage.loop.rounds(50, poller)
+    go.set()
+    assert woken.wait(20)
+    (result,) = stage.results(poller, 1)
+    assert (result.outcome, result.redirects, len(server.links)) == ("ok", 1, 2)
+    lookup.close()
