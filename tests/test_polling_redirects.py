@@ -10,7 +10,7 @@ import pytest
 
 from fasthio.lookup import Lookup
 from fasthio.resolving import resolve
-from servers import CLOSE, HALF, OK, Request, Wait, answer
+from servers import CLOSE, HALF, OK, RESET, Request, Wait, answer
 from stages import Stage, url
 
 MOVED = answer(b"", 302, Location="/b")
@@ -86,6 +86,38 @@ def test_each_of_several_redirects_ends_its_connection(stage: Stage, end: str) -
 
 def test_nobody_answers_where_a_redirect_leads(stage: Stage) -> None:
     server = stage.server([Request(), MOVED, CLOSE], [Request(), CLOSE])
+    result = stage.one(server)
+    assert (result.outcome, result.reason) == ("error", "closed-before-start")
+    assert len(server.links) == 2
+
+
+#: Method, status of the redirect, what comes on its connection then, how the poll ends.
+CLOSED: dict[str, tuple[str, int, list[Any], str, int]] = {
+    "closed": ("GET", 302, [CLOSE], "", 2),
+    "reset": ("GET", 302, [RESET], "", 2),
+    "by then a GET": ("POST", 303, [CLOSE], "", 2),
+    "still a POST": ("POST", 307, [CLOSE], "closed-before-start", 1),
+    "half an answer": ("GET", 302, [OK[:9], CLOSE], "closed-in-head", 1),
+}
+
+
+@pytest.mark.parametrize("case", CLOSED)
+def test_a_connection_that_turns_out_to_be_closed(stage: Stage, case: str) -> None:
+    """As a kept one between two polls: the server may close it, and says so too late.
+
+    What may be sent twice goes over another, once (RFC 9112 9.3.1).
+    """
+    method, status, then, reason, links = CLOSED[case]
+    moved = answer(b"", status, Location="/b")
+    server = stage.server([Request(), moved, Request(), *then], [Request(), OK])
+    result = stage.one(server, method=method, body="x" if method == "POST" else "")
+    assert (result.reason, len(server.links), result.attempts) == (reason, links, 1)
+    assert result.ok is not bool(reason)
+    assert [request.split()[1] for request in server.requests] == [b"/", b"/b", b"/b"][: links + 1]
+
+
+def test_connections_that_all_turn_out_to_be_closed(stage: Stage) -> None:
+    server = stage.server([Request(), MOVED, Request(), CLOSE], [Request(), CLOSE])
     result = stage.one(server)
     assert (result.outcome, result.reason) == ("error", "closed-before-start")
     assert len(server.links) == 2

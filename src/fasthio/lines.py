@@ -202,7 +202,7 @@ class Line:
     def undress(self) -> None:
         """Forget what the requester is set up for: a redirect has changed it."""
         self._dressed = None
-        self.client.followed = False
+        self.client.followed = self.client.reused = False
 
     def settle(self) -> None:
         """Be done with an exchange of the client; see whether the next one may do without it."""
@@ -469,6 +469,7 @@ class PollClient(Client):
         fields: of the request, without the conditions that the poller has added.
         context: of the poller, for all TLS; None for the default one.
         followed: True once a redirect was followed: the request has been carried out.
+        reused: True while that of a redirect is on the connection the redirect came over.
         held: True while a redirect waits for its host to be looked up: not to be
             serviced until `resume`.
     """
@@ -477,6 +478,7 @@ class PollClient(Client):
     fields: tuple[tuple[str, str], ...] = ()
     context: SSLContext | None = None
     followed: bool = False
+    reused: bool = False
     held: bool = False
 
     @property
@@ -512,6 +514,15 @@ class PollClient(Client):
             self.requester.headers = Hict(self.fields)
         super()._follow(response, exchange)
         self.followed = True
+        self.reused = exchange is not None and exchange.link is not UNLINKED
+
+    def _cut(self, exchange: Exchange) -> None:
+        came = self.respondent.headed or self.connector.rxbs or self._consumed()
+        if self.reused and not came and self._again(exchange):
+            self.reused = False
+            self._over = "own"  # closed before the request came, as a server may (RFC 9112 9.3.1)
+            return
+        super()._cut(exchange)
 
     def resume(self) -> None:
         """Follow the redirect that is held, where its host is known by now."""
