@@ -195,6 +195,22 @@ def test_followed(status: int, method: str, closing: bool) -> None:
             assert "content-type" not in sent
 
 
+@pytest.mark.parametrize(
+    ("location", "target"),
+    [("there?x", "/there?x"), ("/there", "/there"), ("?x", "/?x"), ("*", "/*")],
+)
+def test_from_the_whole_server(location: str, target: str) -> None:
+    """D60: what OPTIONS * is redirected to is relative to the root (RFC 9110 7.1)."""
+    script = [Request(), redirect(307, location), Request(), OK]
+    with Server(script) as server, Loop(server) as loop:
+        client = loop.client(Client, server)
+        client.request(method="OPTIONS", path="*")
+        loop.run(client, until=lambda: client.responses, rounds=60)
+        assert not client.responses[0]["errored"], client.responses[0]["error"]
+        lines = [request.partition(b"\r\n")[0].decode() for request in server.requests]
+        assert lines == ["OPTIONS * HTTP/1.1", f"OPTIONS {target} HTTP/1.1"]
+
+
 @pytest.mark.parametrize("kwa", [{"body": b"raw"}, {"fargs": {"a": "b"}}, {"data": [1]}])
 def test_body_goes_along(kwa: dict[str, Any]) -> None:
     """D62: 307 repeats method and body (hio: the body is lost)."""

@@ -77,7 +77,10 @@ class Follower(Tied):
         requester = self.requester
         host = f"[{requester.hostname}]" if ":" in requester.hostname else requester.hostname
         octets = exchange.octets if exchange is not None else requester.msg
-        base = f"{requester.scheme}://{host}:{requester.port}{target_of(octets) or '/'}"
+        path = target_of(octets)
+        if not path.startswith("/"):
+            path = "/"  # OPTIONS * is of the whole server (RFC 9110 7.1)
+        base = f"{requester.scheme}://{host}:{requester.port}{path}"
         if requester.fragment:
             base = f"{base}#{requester.fragment}"
         target = locate(base, location_of(response["headers"]))
