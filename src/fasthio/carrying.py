@@ -7,6 +7,7 @@ redirects `following`'s.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from hio import help
@@ -24,7 +25,6 @@ from .responding import Respondent
 from .sending import NOTHING, Sender, look
 
 if TYPE_CHECKING:
-    from collections import deque
     from collections.abc import Callable
 
 __all__ = ["Carrier"]
@@ -94,6 +94,9 @@ class Carrier(Sender):
                 or self._over is not None
                 or (exchange is not None and not (self.waited and exchange.link is self._link))
             ):
+                if exchange is not None and exchange.response is not None:
+                    self._tell_again(exchange, exchange.response)
+                    return
                 self._prepare(connector, exchange)
                 exchange = self._exchange
             self.serviceRequests()
@@ -172,7 +175,10 @@ class Carrier(Sender):
                 if exchange.pouring and (self._exchange is not exchange or not self.waited):
                     return  # its sink has ended it: by reopen, service or waited
                 if respondent.evented:
-                    self._note_stream(exchange)
+                    if self._exchange is not exchange or not self.waited:
+                        return  # `events` of the program's own making has ended it
+                    if respondent.ended or not exchange.resuming:
+                        self._note_stream(exchange)
                 if respondent.ended:
                     self._ended(exchange)
                     return
@@ -230,6 +236,8 @@ class Carrier(Sender):
 
     def _watch(self, exchange: Exchange, timeouts: Timeouts) -> None:
         """End an exchange that takes longer than allowed."""
+        if exchange.response is not None:
+            return  # it has ended
         now = self._tyme()
         if exchange.phase == 1 and self._answered():
             exchange.phase = 2
@@ -351,7 +359,8 @@ class Carrier(Sender):
             except OSError:
                 raise  # a connector's, for `service`
             except Exception as error:
-                if self._exchange is exchange:  # an override's: nobody else ends the exchange
+                # an override's: nobody else ends the exchange
+                if self._exchange is exchange and exchange.response is None:
                     self._refuse_redirect(
                         response, exchange_error("redirect-failed", str(error), error)
                     )
@@ -399,7 +408,11 @@ class Carrier(Sender):
             response["redirects"] = self.redirects.copy()
         if exchange is not None:
             exchange.response = response
-        self.responses.append(response)
+        try:
+            self.responses.append(response)
+        except Exception:  # a deque of the program's own making
+            self._untaken(response)
+            raise
         self.redirects = []
         if self._home is not None:
             # what a program queues next is meant for home, and described as before
@@ -409,6 +422,31 @@ class Carrier(Sender):
         self.latest = None
         self.waited = False
         self._exchange = None  # last: an exception before it is settled by `_interrupted`
+
+    def _untaken(self, response: dict[str, Any]) -> None:
+        """Settle that `responses` has raised; what it has not taken it is given again."""
+        if self._over != "tunnel":
+            self._drop()
+        exchange = self._exchange
+        responses = self.responses
+        if not (responses and responses[-1] is response):
+            if exchange is not None:
+                exchange.untaken = True
+            return
+        self.responses = deque()
+        try:
+            self._deliver(response)  # the rest of it
+        finally:
+            self.responses = responses
+        self.respondent.makeParser()
+
+    def _tell_again(self, exchange: Exchange, response: dict[str, Any]) -> None:
+        """Give `responses` what it has not taken; nothing where it is being told, and services."""
+        if exchange.untaken:
+            exchange.untaken = False
+            self._deliver(response)
+            self.respondent.makeParser()
+            self.respondent.ended = True
 
     def _fail(self, error: ExchangeError, built: bool = True) -> None:
         """End the exchange with an errored response."""

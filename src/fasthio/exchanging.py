@@ -97,6 +97,7 @@ class Exchange:
     mark: float = 0.0  # tyme its present phase began
     phase: int = 0  # index into Timeouts; 2 once the first octet came
     response: dict[str, Any] | None = None  # what was put out for it
+    untaken: bool = False  # `responses` of the program's own making has raised, and not taken it
 
 
 #: Attributes of a requester that a redirect to another origin must not leave changed.

@@ -289,9 +289,14 @@ class Linker(Streamer):
         if self._exchange is not None and not self.waited:
             self._abandon(self._exchange)
         exchange = self._exchange
-        if exchange is not None and exchange.stream is not None:
-            self._retake(exchange)
-            return
+        if exchange is not None and exchange.response is not None:
+            exchange = None  # it has ended: a deque of the program's reopens as it is told
+        if exchange is not None:
+            if exchange.stream is None:
+                self._note_stream(exchange)  # its first events are being told
+            if exchange.stream is not None:
+                self._retake(exchange)
+                return
         if exchange is None or exchange.link is UNLINKED:
             if exchange is None:
                 connector.clearRxbs()
@@ -353,6 +358,7 @@ class Linker(Streamer):
             self._deliver(self.responses.pop())  # the rest of it
             self.respondent.makeParser()
             return
+        exchange.response = None
         error = exchange_error("interrupted")
         if exchange.stream is not None:
             if self.connector.reconnectable:
