@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+import hio.core.http.clienting as hio_clienting
 import pytest
 
 from exchanges import check_idle, make, settled
-from servers import CLOSE, RESET, SILENT, Loop, Request, Server, Wait, answer
+from fasthio.clienting import Client
+from servers import CLOSE, OK, RESET, SILENT, Loop, Request, Server, Wait, answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from fasthio.clienting import Client
+    from collections.abc import Callable
 
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
 HALF = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"
@@ -47,10 +48,6 @@ class Acting(deque[Any]):
     def append(self, item: Any) -> None:
         super().append(item)
         self.act(len(self))
-
-    def extend(self, items: Iterable[Any]) -> None:
-        for item in items:
-            self.append(item)
 
 
 @pytest.mark.parametrize("reconnectable", [True, False])
@@ -164,3 +161,46 @@ def test_whole_stream_and_its_events(way: str) -> None:
         replies = [response["request"]["reply"] for response in client.responses]
         assert replies == (["next"] if way == "waited" else ["stream", "next"])
         check_idle(client, loop)
+
+
+class Urgent:
+    """Give the most urgent request first, and hold events: no deque, and no more than hio uses."""
+
+    def __init__(self) -> None:
+        self.items: list[Any] = []
+
+    def __bool__(self) -> bool:
+        return bool(self.items)
+
+    def append(self, item: Any) -> None:
+        self.items.append(copy.deepcopy(item))
+
+    def popleft(self) -> Any:
+        return self.items.pop(self.items.index(max(self.items, key=lambda item: item["urgency"])))
+
+
+@pytest.mark.parametrize("cls", [hio_clienting.Client, Client], ids=["hio", "fasthio"])
+def test_requests_that_choose(cls: Any) -> None:
+    with Server([Request(), OK] * 3) as server, Loop(server) as loop:
+        client = loop.client(cls, server, requests=Urgent())
+        client.reopen()
+        for urgency in (2, 3, 1):
+            client.request(path=f"/{urgency}", urgency=urgency)
+        loop.run(client, until=lambda: len(client.responses) == 3, rounds=60)
+        assert [response["request"]["urgency"] for response in client.responses] == [3, 2, 1]
+        assert [request[:6] for request in server.requests] == [b"GET /3", b"GET /2", b"GET /1"]
+
+
+@pytest.mark.parametrize("dictable", [False, True])
+@pytest.mark.parametrize("cls", [hio_clienting.Client, Client], ids=["hio", "fasthio"])
+def test_events_are_appended_as_they_are(cls: Any, dictable: bool) -> None:
+    """One by one, with their data decoded."""
+    events = Urgent()
+    body = b'id: 1\n\ndata: {"a": 1}\n\ndata: b\n\n'
+    with Server([Request(), STREAM + body]) as server, Loop(server) as loop:
+        client = loop.client(cls, server, events=events, dictable=dictable)
+        client.reopen()
+        client.request()
+        loop.run(client, until=lambda: len(events.items) == 2, rounds=60)
+        data = [event["data"] for event in events.items]
+        assert data == [{"a": 1} if dictable else '{"a": 1}', "b"]

@@ -411,7 +411,7 @@ class Carrier(Sender):
         try:
             self.responses.append(response)
         except Exception:  # a deque of the program's own making
-            self._untaken(response)
+            self._untaken()
             raise
         self.redirects = []
         if self._home is not None:
@@ -423,19 +423,33 @@ class Carrier(Sender):
         self.waited = False
         self._exchange = None  # last: an exception before it is settled by `_interrupted`
 
-    def _untaken(self, response: dict[str, Any]) -> None:
+    def _untaken(self) -> None:
         """Settle that `responses` has raised; what it has not taken it is given again."""
         if self._over != "tunnel":
             self._drop()
         exchange = self._exchange
-        responses = self.responses
-        if not (responses and responses[-1] is response):
-            if exchange is not None:
-                exchange.untaken = True
+        if exchange is None:
             return
+        if self._told(exchange):
+            self._conclude(exchange)
+        else:
+            exchange.untaken = True
+
+    def _told(self, exchange: Exchange) -> bool:
+        """Tell whether the response of an exchange is out; of what is no deque nothing is known."""
+        responses = self.responses
+        return (
+            isinstance(responses, deque)
+            and bool(responses)
+            and responses[-1] is exchange.response is not None
+        )
+
+    def _conclude(self, exchange: Exchange) -> None:
+        """Do the rest for an exchange whose response is out."""
+        responses = self.responses
         self.responses = deque()
         try:
-            self._deliver(response)  # the rest of it
+            self._deliver(exchange.response or {})
         finally:
             self.responses = responses
         self.respondent.makeParser()

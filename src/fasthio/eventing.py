@@ -15,7 +15,7 @@ from hio.core.http import httping
 from .engine import EventParser
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterable
 
     from .errors import ParseError
     from .grammar import Limits
@@ -29,6 +29,23 @@ def _decode(data: str) -> Any:
         return json.loads(data)
     except (ValueError, RecursionError):  # no JSON, or nested deeper than Python goes
         return data
+
+
+class _Appending:
+    """Append one by one, as hio does, where a program's own container may do more than hold."""
+
+    def __init__(self, events: Any, dictable: bool) -> None:
+        self.events = events
+        self.dictable = dictable
+
+    def __len__(self) -> int:
+        return len(self.events)
+
+    def extend(self, events: Iterable[dict[str, Any]]) -> None:
+        for event in events:
+            if self.dictable:
+                event["data"] = _decode(event["data"])
+            self.events.append(event)
 
 
 class EventSource(httping.EventSource):  # type: ignore[misc]  # hio has no types
@@ -189,8 +206,11 @@ class EventSource(httping.EventSource):  # type: ignore[misc]  # hio has no type
         """Feed the engine once."""
         if not self.raw and not self.closed:
             return
-        if not self.dictable:
-            self.engine.feed(self.raw, self.events, bool(self.closed))
+        events: Any = self.events
+        if type(events) is not deque:
+            events = _Appending(events, self.dictable)
+        if not self.dictable or events is not self.events:
+            self.engine.feed(self.raw, events, bool(self.closed))
             return
         count = self.engine.count
         try:

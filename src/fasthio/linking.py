@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ssl
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from hio.core.http import httping
@@ -21,8 +22,6 @@ from .socketing import Connector
 from .streaming import Streamer
 
 if TYPE_CHECKING:
-    from collections import deque
-
     from .exchanging import Exchange, Timeouts
 
 __all__ = ["UNPARSABLE", "Linker"]
@@ -65,6 +64,8 @@ class Linker(Streamer):
         def _pours(self) -> bool: ...
         def _fail(self, error: ExchangeError, built: bool = True) -> None: ...
         def _deliver(self, response: dict[str, Any]) -> None: ...
+        def _told(self, exchange: Exchange) -> bool: ...
+        def _conclude(self, exchange: Exchange) -> None: ...
 
     # tyme
 
@@ -342,21 +343,23 @@ class Linker(Streamer):
             Repeater.forget(self.requester)  # not a method of the program of that name
         if exchange is None or not exchange.octets:
             if latest is not None:
-                if not (self.requests and self.requests[0] is latest):
-                    self.requests.appendleft(latest)
+                requests: Any = self.requests
+                if not isinstance(requests, deque):
+                    requests.append(latest)  # the program's own says itself which is next
+                elif not (requests and requests[0] is latest):
+                    requests.appendleft(latest)
                 self.latest = self._exchange = None
                 self.waited = False
             if not self.waited:
                 self.respondent.makeParser()
             return
-        told = bool(self.responses) and self.responses[-1] is exchange.response
+        told = self._told(exchange)
         if not (told or self.waited):
             return  # the program has ended it: the next service sees to that
         if self._over != "tunnel":
             self._drop()
         if told:
-            self._deliver(self.responses.pop())  # the rest of it
-            self.respondent.makeParser()
+            self._conclude(exchange)
             return
         exchange.response = None
         error = exchange_error("interrupted")

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import errno
+from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,7 +22,6 @@ from .requesting import Requester
 from .responding import UNMADE, Respondent
 
 if TYPE_CHECKING:
-    from collections import deque
     from collections.abc import Callable
 
 __all__ = ["NOTHING", "Sender", "look"]
@@ -67,8 +67,14 @@ class Sender(Linker):
         if self._exchange is not None:
             self._abandon(self._exchange)
         self._look_over()
-        request = self.latest = self.requests[0]
-        self.requests.popleft()  # only now: an exception between the two loses nothing
+        requests: Any = self.requests
+        if isinstance(requests, deque):
+            first = self.latest = requests[0]
+            request = requests.popleft()  # only now: an exception between the two loses nothing
+            if request is not first:
+                self.latest = request  # a program's own `popleft` gives what it likes
+        else:
+            request = self.latest = requests.popleft()
         try:
             if not self._repeat(request):
                 self.transmit(**request)
