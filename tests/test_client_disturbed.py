@@ -8,6 +8,7 @@ import socket
 from typing import Any
 
 import pytest
+from hio.core import tcp
 
 from exchanges import FIXED, check_idle, make, settled
 from fasthio import socketing
@@ -39,6 +40,26 @@ def test_reopen_in_mid_exchange(cut: int, method: str, way: str) -> None:
             assert first["body"] == b"fresh"
         else:
             assert first["error"].code == "reopened"
+        check_idle(client, loop)
+
+
+@pytest.mark.parametrize("rounds", range(6))
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("kind", [socketing.Connector, tcp.Client], ids=["ours", "hio's"])
+def test_another_connector_in_mid_exchange(kind: Any, method: str, rounds: int) -> None:
+    """A request that waits for a connection goes over the one the program puts in its place."""
+    script = [Request(), OK, Request(), OK]
+    with Server(script) as server, Server(script, script) as other, Loop(server, other) as loop:
+        client = make(server, loop)
+        client.request(method=method, reply=1)
+        client.request(method=method, reply=2)
+        loop.rounds(rounds, client)
+        client.close()
+        client.connector = kind(tymth=loop.tymth, host="127.0.0.1", port=other.port)
+        client.respondent.reinit(msg=client.connector.rxbs)
+        loop.run(client, until=lambda: settled(client, 2), rounds=60)
+        assert [response["request"]["reply"] for response in client.responses] == [1, 2]
+        assert method == "GET" or len(server.requests) + len(other.requests) <= 2
         check_idle(client, loop)
 
 

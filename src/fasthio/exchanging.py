@@ -87,6 +87,7 @@ class Exchange:
     link: Any = UNLINKED  # socket that carries it, as the connector's `cs`
     bulky: bool = False  # much of its body is still to come
     requeue: bool = False  # to be put into the connector's txbs again
+    put: Any = None  # connector in whose txbs it waits for a connection
     resuming: bool = False  # an event stream, to be taken up on the next connection
     stream: Any = None  # `streaming.Stream` that it carries
     pouring: bool = False  # its body may be led away while it comes

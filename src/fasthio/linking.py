@@ -173,6 +173,8 @@ class Linker(Streamer):
                 exchange.requeue = True
         if exchange is None:
             return
+        if exchange.link is UNLINKED and exchange.put not in (None, connector):
+            exchange.requeue = True  # the program has put another connector in its place
         exchange.link = connector.cs
         exchange.mark = self._tyme() if self._timeouts is not None else 0.0
         exchange.phase = 1

@@ -235,6 +235,7 @@ class Sender(Linker):
             exchange.phase = 1
         else:
             exchange.link = UNLINKED
+            exchange.put = connector
             exchange.phase = 0
         exchange.sent = self._describe()
         exchange.whole = None
