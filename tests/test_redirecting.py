@@ -11,7 +11,7 @@ from hio.help import Hict
 from fasthio import errors, redirecting
 from fasthio.clienting import Client
 from fasthio.redirecting import headers_for, locate, location_of, method_for
-from servers import CLOSE, OK, RESET, SILENT, Loop, Request, Server, answer, fields_of
+from servers import CLOSE, OK, RESET, SILENT, Loop, Request, Server, Wait, answer, fields_of
 
 BASE = "http://example.com:80/a/b?c=d#e"
 
@@ -437,6 +437,30 @@ def test_redirect_before_the_request_was_read() -> None:
         loop.run(client, until=lambda: client.responses, rounds=60)
         assert not client.responses[0]["errored"]
         assert [each.split()[:2] for each in server.requests] == [[b"GET", b"/x"]]
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_what_is_redirected_is_the_request_that_went_out(away: bool) -> None:
+    """D62: not what the requester, another client's too, has been told meanwhile."""
+    with (
+        Server([Request(), Wait(9), lambda _: redirect(302, to)], [Request(), OK]) as server,
+        Server([Request(), OK]) as elsewhere,
+        Loop(server, elsewhere) as loop,
+    ):
+        to = f"http://127.0.0.1:{elsewhere.port}/b" if away else "b"
+        server.scripts[0] += [Request(), OK]
+        client = loop.client(Client, server)
+        other = loop.client(Client, server, requester=client.requester)
+        client.request(path="/a/a", headers={"X-Own": "1"}, reply="a")
+        loop.run(client, until=lambda: server.requests, rounds=30)
+        other.request(method="PUT", path="/other", headers={"X-Other": "2"}, body=b"octets")
+        loop.run(client, other, until=lambda: client.responses and other.responses, rounds=60)
+        assert client.responses[0]["request"]["reply"] == "a"
+        assert not client.responses[0]["errored"]
+        second = (elsewhere if away else server).requests[-1]
+        assert second.startswith(b"GET /b " if away else b"GET /a/b ")
+        assert second.endswith(b"\r\nX-Own: 1\r\n\r\n")
+        assert b"X-Other" not in second
 
 
 def test_redirect_called_by_hand_without_redirects() -> None:

@@ -318,6 +318,7 @@ class Carrier(Sender):
         respondent.dictify()
         connector = self.connector
         whole = exchange.whole
+        request = self._request_sent() if whole is None else whole.sent(exchange.fields)
         ours = isinstance(respondent, Respondent)
         if (
             ours
@@ -325,14 +326,13 @@ class Carrier(Sender):
             and not respondent.errored
             and not connector.rxbs
             and respondent.method != "CONNECT"
-            and (whole.lasting if whole is not None else _CONNECTION not in self.requester.headers)
+            and (whole.lasting if whole is not None else _CONNECTION not in request["headers"])
         ):
             self._leftover = bool(connector.txbs)
         else:
-            self._judge(respondent)
+            self._judge(respondent, request)
         if stream is not None:
             self._refuse_to_go_on(stream)
-        request = self._request_sent() if whole is None else whole.sent(exchange.fields)
         if ours:
             response = respondent.publisher.response(respondent, request)
         else:
@@ -375,7 +375,7 @@ class Carrier(Sender):
             self._deliver(response)
         self.respondent.makeParser()
 
-    def _judge(self, respondent: Any) -> None:
+    def _judge(self, respondent: Any, request: dict[str, Any]) -> None:
         """Settle whether the connection may carry another exchange (RFC 9112 9.3, 9.6)."""
         connector = self.connector
         if respondent.errored:
@@ -390,7 +390,7 @@ class Carrier(Sender):
             self._over = "tunnel"  # what follows is another protocol's (RFC 9110 7.8, 9.3.6)
         elif connector.rxbs:
             self._drop()  # octets beyond the response (RFC 9112 6.3)
-        elif closes(self.requester.headers):
+        elif closes(request["headers"]):
             self._over = "own"
         elif not getattr(respondent, "reusable", respondent.persisted):
             # the server has said so, whether it closes or, as hio's, goes on to listen:

@@ -49,6 +49,7 @@ class Follower(Tied):
         def transmit(self, *pa: Any, **kwa: Any) -> None: ...
         def _deliver(self, response: dict[str, Any]) -> None: ...
         def _look_over(self) -> None: ...
+        def _request_sent(self) -> dict[str, Any]: ...
 
     def _leads(self, respondent: Any, response: dict[str, Any]) -> bool:
         """Tell whether a response is a redirect to follow."""
@@ -75,22 +76,21 @@ class Follower(Tied):
 
     def _follow(self, response: dict[str, Any], exchange: Exchange | None) -> None:
         requester = self.requester
-        host = f"[{requester.hostname}]" if ":" in requester.hostname else requester.hostname
-        octets = exchange.octets if exchange is not None else requester.msg
-        path = target_of(octets)
+        sent = self._request_sent()  # the requester may have been told another meanwhile
+        hostname = sent["host"]
+        host = f"[{hostname}]" if ":" in hostname else hostname
+        path = target_of(exchange.octets if exchange is not None else requester.msg)
         if not path.startswith("/"):
             path = "/"  # OPTIONS * is of the whole server (RFC 9110 7.1)
-        base = f"{requester.scheme}://{host}:{requester.port}{path}"
-        if requester.fragment:
-            base = f"{base}#{requester.fragment}"
+        base = f"{sent['scheme']}://{host}:{sent['port']}{path}"
+        if sent["fragment"]:
+            base = f"{base}#{sent['fragment']}"
         target = locate(base, location_of(response["headers"]))
-        method, bodied = method_for(response.get("status", 307), requester.method)
-        same = target.same_origin(requester.scheme, requester.hostname, requester.port)
+        method, bodied = method_for(response.get("status", 307), sent["method"])
+        same = target.same_origin(sent["scheme"], hostname, sent["port"])
         trusted = same or self._redirect_auth
-        headers = headers_for(requester.headers, bodied=bodied, trusted=trusted, same=same)
-        described = {"body": requester.body, "data": requester.data, "fargs": requester.fargs}
-        if not bodied:
-            described = {}
+        headers = headers_for(sent["headers"], bodied=bodied, trusted=trusted, same=same)
+        described = {name: sent[name] for name in ("body", "data", "fargs")} if bodied else {}
         if same or self._same_endpoint(target):
             self._look_over()
             if self._over is not None or self.connector.cutoff:
