@@ -23,6 +23,7 @@ ENDS = {
     "closes": [Request(), b"HTTP/1.1 200 OK\r\n\r\nfirst", CLOSE],
     "says close": [Request(), answer(b"first", Connection="close"), CLOSE],
     "beyond": [Request(), answer(b"first") + b"more"],
+    "closes unsaid": [Request(), answer(b"first"), CLOSE],
     "cut off": [Request(), HALF, CLOSE],
     "reset": [Request(), HALF, RESET],
     "malformed": [Request(), b"HTTP/1.1 2x0 OK\r\n\r\n"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import pytest
 import fasthio
 from exchanges import make, settled
 from fasthio.requesting import Requester
-from servers import Loop, Request, Server, answer
+from servers import SILENT, Loop, Request, Server, answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,6 +128,34 @@ def test_queue_interrupted_at_every_line(respondents: Any, reconnectable: bool, 
         return happened
 
     assert scan(check, step) > 100
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_time_limit_interrupted_at_every_line(method: str) -> None:
+    """A request whose time is up has one response, and the one behind it its own."""
+
+    def check(line: int) -> bool:
+        with Server([Request(), SILENT], SCRIPT) as server, Loop(server, tock=0.1) as loop:
+            client = make(server, loop, timeout=0.25)
+            client.request(method=method, path="/slow", reply=1)
+            client.request(path="/next", reply=2)
+            loop.run(client, until=lambda: server.requests, rounds=20)
+            interrupt = Interrupt(line)
+            for _ in range(60):
+                if interrupt.happened or client.responses:
+                    loop.round(client)
+                    continue
+                with contextlib.suppress(KeyboardInterrupt), interrupt:
+                    client.service()
+                loop.round()
+            assert [response["request"]["reply"] for response in client.responses] == [1, 2], line
+            second = client.responses[1]
+            assert (second["error"], second["body"]) == (None, b"at /next"), line
+            assert not client.waited
+            assert not client.requests
+            return interrupt.happened
+
+    assert scan(check) > 100
 
 
 def test_same_request_interrupted_at_every_line(respondents: Any) -> None:

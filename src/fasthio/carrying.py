@@ -110,6 +110,12 @@ class Carrier(Sender):
             if (exchange is None or exchange.link is not UNLINKED) and (fd < 0 or connector.txbs):
                 connector.serviceSends()
             self.serviceResponse()
+            if self._timeouts is not None and self._exchange is not None:
+                self._watch(self._exchange, self._timeouts)
+            if self._idle is not None:
+                exchange = self._exchange
+                if exchange is not None and exchange.stream is not None:
+                    self._watch_stream(exchange, exchange.stream, self._idle)
         except OSError as error:
             # hio's own connectors raise; ours does where the system gives no socket
             self._broken(error)
@@ -117,12 +123,6 @@ class Carrier(Sender):
             if not isinstance(error, Exception):
                 self._interrupted()
             raise
-        if self._timeouts is not None and self._exchange is not None:
-            self._watch(self._exchange, self._timeouts)
-        if self._idle is not None:
-            exchange = self._exchange
-            if exchange is not None and exchange.stream is not None:
-                self._watch_stream(exchange, exchange.stream, self._idle)
 
     def _prepare(self, connector: Any, exchange: Exchange | None) -> None:
         """See to it that there is a connection, where one is wanted."""
@@ -236,8 +236,6 @@ class Carrier(Sender):
 
     def _watch(self, exchange: Exchange, timeouts: Timeouts) -> None:
         """End an exchange that takes longer than allowed."""
-        if exchange.response is not None:
-            return  # it has ended
         now = self._tyme()
         if exchange.phase == 1 and self._answered():
             exchange.phase = 2
@@ -311,6 +309,8 @@ class Carrier(Sender):
 
     def _ended(self, exchange: Exchange) -> None:
         """Put out a response that is complete, or follow its redirect."""
+        if exchange.response is not None:
+            return  # it is being put out, and `responses` of the program's own services
         respondent = self.respondent
         stream = exchange.stream
         if stream is not None and self._goes_on(exchange, stream):
@@ -463,7 +463,10 @@ class Carrier(Sender):
             self.respondent.ended = True
 
     def _fail(self, error: ExchangeError, built: bool = True) -> None:
-        """End the exchange with an errored response."""
+        """End the exchange with an errored response, unless it has ended."""
+        exchange = self._exchange
+        if exchange is not None and exchange.response is not None:
+            return
         respondent = self.respondent
         reason = Reason.of(error)
         begun = bool(getattr(respondent, "begun", True) and respondent.started)
@@ -482,7 +485,6 @@ class Carrier(Sender):
             "errored": True,
             "error": reason,
         }
-        exchange = self._exchange
         if exchange is not None and exchange.stream is not None:
             response.update(exchange.stream.head, body=bytearray())
         self._deliver(response)

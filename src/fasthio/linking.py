@@ -354,6 +354,8 @@ class Linker(Streamer):
                 self.waited = False
             if not self.waited:
                 self.respondent.makeParser()
+            if exchange is None and self.respondent.errored and self._over is None:
+                self._drop()  # as who has ended it with an error was about to do
             return
         told = self._told(exchange)
         if not (told or self.waited):

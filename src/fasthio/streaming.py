@@ -396,7 +396,7 @@ class Streamer(Follower):
 
     def _watch_stream(self, exchange: Exchange, stream: Stream, idle: float) -> None:
         """Give up a connection over which nothing comes, not even comments (9.2.7)."""
-        if stream.state == "waiting" or exchange.response is not None:
+        if stream.state == "waiting":
             return
         now = self._tyme()
         consumed = self._consumed() + len(self.connector.rxbs)
