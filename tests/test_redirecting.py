@@ -463,6 +463,25 @@ def test_what_is_redirected_is_the_request_that_went_out(away: bool) -> None:
         assert b"X-Other" not in second
 
 
+@pytest.mark.parametrize("status", [302, 307])
+def test_an_override_changes_what_follows(status: int) -> None:
+    """As with hio: what it tells the requester goes along."""
+
+    class Adding(Client):
+        def redirect(self) -> None:
+            self.requester.headers["X-Own"] = str(len(self.redirects))
+            super().redirect()
+
+    script = [Request(), redirect(status, "/b"), Request(), redirect(status, "/c"), Request(), OK]
+    with Server(script) as server, Loop(server) as loop:
+        client = loop.client(Adding, server)
+        client.request(path="/a")
+        loop.run(client, until=lambda: client.responses, rounds=60)
+        assert client.responses[0]["status"] == 200
+    owns = [fields_of(each).get("x-own") for each in server.requests]
+    assert owns == [None, "1", "2"]
+
+
 def test_redirect_called_by_hand_without_redirects() -> None:
     client = Client(hostname="127.0.0.1")
     client.redirect()

@@ -354,6 +354,7 @@ class Carrier(Sender):
             }
         if respondent.redirectant and self._leads(respondent, response):
             self.redirects.append(response)
+            self._take_back(request)
             try:
                 self.redirect()
             except OSError:

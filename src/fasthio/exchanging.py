@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .repeating import Whole
 
 __all__ = [
+    "DESCRIBED",
     "IDEMPOTENT",
     "UNLINKED",
     "Exchange",
@@ -102,7 +103,7 @@ class Exchange:
 
 
 #: Attributes of a requester that a redirect to another origin must not leave changed.
-_DESCRIBED: Final = (
+DESCRIBED: Final = (
     "hostname",
     "port",
     "scheme",
@@ -127,7 +128,7 @@ class Home(NamedTuple):
     @classmethod
     def of(cls, connector: Any, secured: bool, requester: Any) -> Home:
         """Note where a client is now."""
-        return cls(connector, secured, {name: getattr(requester, name) for name in _DESCRIBED})
+        return cls(connector, secured, {name: getattr(requester, name) for name in DESCRIBED})
 
     def restore(self, requester: Any) -> None:
         """Give a requester its attributes back."""

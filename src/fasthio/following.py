@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from hio import help
@@ -10,7 +11,7 @@ from hio.core.http import httping
 from .connecting import Connector, ConnectorTls
 from .copying import Tied
 from .errors import ExchangeError, Reason, exchange_error
-from .exchanging import UNLINKED, Home, target_of
+from .exchanging import DESCRIBED, UNLINKED, Home, target_of
 from .redirecting import Target, headers_for, locate, location_of, method_for
 from .resolving import is_loopback, resolve
 
@@ -49,7 +50,6 @@ class Follower(Tied):
         def transmit(self, *pa: Any, **kwa: Any) -> None: ...
         def _deliver(self, response: dict[str, Any]) -> None: ...
         def _look_over(self) -> None: ...
-        def _request_sent(self) -> dict[str, Any]: ...
 
     def _leads(self, respondent: Any, response: dict[str, Any]) -> bool:
         """Tell whether a response is a redirect to follow."""
@@ -57,6 +57,18 @@ class Follower(Tied):
             return False
         # 300 leads nowhere without a Location (RFC 9110 15.4.1)
         return response["status"] != 300 or "location" in response["headers"]
+
+    def _take_back(self, sent: dict[str, Any]) -> None:
+        """Have the requester be as it was when a request went out, which is redirected now.
+
+        It may have been told another meanwhile, as by a client that shares it. What an
+        override of `redirect` changes from here on is followed, as with hio.
+        """
+        requester = self.requester
+        for name, value in sent.items():
+            attribute = "hostname" if name == "host" else name
+            if attribute in DESCRIBED and getattr(requester, attribute) != value:
+                setattr(requester, attribute, copy(value))
 
     def _redirect(self) -> None:
         """Follow the last redirect, or refuse it."""
@@ -76,21 +88,21 @@ class Follower(Tied):
 
     def _follow(self, response: dict[str, Any], exchange: Exchange | None) -> None:
         requester = self.requester
-        sent = self._request_sent()  # the requester may have been told another meanwhile
-        hostname = sent["host"]
-        host = f"[{hostname}]" if ":" in hostname else hostname
+        host = f"[{requester.hostname}]" if ":" in requester.hostname else requester.hostname
         path = target_of(exchange.octets if exchange is not None else requester.msg)
         if not path.startswith("/"):
             path = "/"  # OPTIONS * is of the whole server (RFC 9110 7.1)
-        base = f"{sent['scheme']}://{host}:{sent['port']}{path}"
-        if sent["fragment"]:
-            base = f"{base}#{sent['fragment']}"
+        base = f"{requester.scheme}://{host}:{requester.port}{path}"
+        if requester.fragment:
+            base = f"{base}#{requester.fragment}"
         target = locate(base, location_of(response["headers"]))
-        method, bodied = method_for(response.get("status", 307), sent["method"])
-        same = target.same_origin(sent["scheme"], hostname, sent["port"])
+        method, bodied = method_for(response.get("status", 307), requester.method)
+        same = target.same_origin(requester.scheme, requester.hostname, requester.port)
         trusted = same or self._redirect_auth
-        headers = headers_for(sent["headers"], bodied=bodied, trusted=trusted, same=same)
-        described = {name: sent[name] for name in ("body", "data", "fargs")} if bodied else {}
+        headers = headers_for(requester.headers, bodied=bodied, trusted=trusted, same=same)
+        described = {"body": requester.body, "data": requester.data, "fargs": requester.fargs}
+        if not bodied:
+            described = {}
         if same or self._same_endpoint(target):
             self._look_over()
             if self._over is not None or self.connector.cutoff:
