@@ -19,6 +19,7 @@ from fasthio.clienting import Client, ClientDoer
 from fasthio.demo import serving
 from fasthio.polling import Poller, PollerDoer, ReadyDoist
 from fasthio.resolving import Address
+from stages import ALWAYS, Stage, url
 
 TOCK = 0.0078125
 CYCLES = 16
@@ -66,6 +67,21 @@ def test_a_poller_goes_on_as_soon_as_there_is_room(
     poller.service()
     assert not poller.stalled
     poller.close()
+
+
+def test_polls_without_a_pause_go_on_as_soon_as_there_is_room(stage: Stage) -> None:
+    """The next one waits for room in the backlog, not for the time limit of the last one."""
+    poller = stage.poller(backlog=4)
+    poller.add(url(stage.server(ALWAYS)), every=0.0, timeout=10.0)
+    assert len(stage.results(poller, 4)) == 4
+    stage.loop.run(poller, until=lambda: poller.tyme > 1.0 and len(poller.results) == 4)
+    assert poller.stalled
+    assert poller.next > poller.tyme
+    poller.results.clear()
+    assert poller.next <= poller.tyme
+    before = poller.tyme
+    stage.results(poller, 1)
+    assert poller.tyme - before < 0.5
 
 
 class Turns(Counter[float]):

@@ -550,6 +550,8 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
             if direct and not (why or self._opening or self.stalled) and self._next_due > now:
                 target._next = following  # nobody is before it: at once
                 self._fall_due(target, now, now)
+                if target._place:
+                    self._stirred = True  # no tyme tells that it waits: results fill the backlog
             else:
                 self._schedule(target, following, now + max(hold, wait))
             return
