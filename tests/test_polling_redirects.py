@@ -10,7 +10,7 @@ import pytest
 
 from fasthio.lookup import Lookup
 from fasthio.resolving import resolve
-from servers import CLOSE, HALF, OK, RESET, Request, Wait, answer
+from servers import CLOSE, HALF, OK, RESET, SILENT, Request, Wait, answer
 from stages import Stage, url
 
 MOVED = answer(b"", 302, Location="/b")
@@ -143,4 +143,28 @@ def test_a_host_that_is_looked_up_meanwhile(stage: Stage, end: str) -> None:
     assert woken.wait(20)
     (result,) = stage.results(poller, 1)
     assert (result.outcome, result.redirects, len(server.links)) == ("ok", 1, 2)
+    lookup.close()
+
+
+@pytest.mark.parametrize("then", [[Request(), SILENT], [Request(), OK[:-1], SILENT]])
+def test_a_host_that_was_looked_up_and_says_nothing(stage: Stage, then: list[Any]) -> None:
+    """The time of a poll goes on while its redirect waits, and after that."""
+    go, woken = threading.Event(), threading.Event()
+
+    def resolver(host: str, port: int) -> Any:
+        go.wait(20)
+        return resolve("127.0.0.1", port)
+
+    server = stage.server(pick=lambda number: then if number else [Request(), first])
+    first = answer(b"", 302, Location=f"http://example.test:{server.port}/b", Connection="close")
+    lookup = Lookup(woken.set, resolver=resolver)
+    poller = stage.poller(lookup=lookup)
+    poller.add(url(server, "/a"), count=1, timeout=2.0)
+    stage.loop.rounds(50, poller)
+    go.set()
+    assert woken.wait(20)
+    (result,) = stage.results(poller, 1)
+    assert (result.outcome, len(server.links)) == ("timeout", 2)
+    assert result.latency.total == pytest.approx(2.0, abs=0.1)
+    assert poller.done
     lookup.close()

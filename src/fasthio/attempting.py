@@ -274,6 +274,7 @@ class Attempter(Mender):
     def _resume(self, line: Line, flight: Flight) -> None:
         """See whether the host that a redirect leads to is known by now."""
         flight.retry_at = FOREVER
+        self._arm(flight.target, flight.wake)  # for its deadline: the timer has rung for this
         line.client.resume()
         if line.client.held:
             self._hold(line, flight)
