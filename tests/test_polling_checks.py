@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from fasthio.connecting import Connector
 from servers import Request, answer
 from stages import ALWAYS, Stage, url
 
@@ -197,3 +198,48 @@ class TestExpectations:
         results = stage.results(poller, 100)
         assert {result.outcome for result in results} == {"cancelled"}
         assert len({result.target for result in results}) == len(results) == 100
+
+    @pytest.mark.parametrize("how", ["remove", "pause", "restart", "stop", "close"])
+    def test_one_that_ends_others_that_are_due_with_it(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch, how: str
+    ) -> None:
+        """An answer that is there at once is judged before the others of its tyme begin."""
+        server = stage.server(ALWAYS)
+        poller = stage.poller()
+
+        def expect(result: Any) -> bool:
+            if result.number == 1:
+                for other in others:
+                    if how == "remove":
+                        poller.remove(other)
+                    elif how in ("pause", "restart"):
+                        poller.pause(other)
+                    if how == "restart":
+                        poller.resume(other)
+                if how in ("stop", "close"):
+                    getattr(poller, how)()
+            return True
+
+        first = poller.add(url(server), every=0.995, expect=expect)
+        others = [poller.add(url(server), every=0.995) for _ in range(2)]
+        for target in poller:
+            target._short = False  # through the client, which looks for an answer once it has sent
+        stage.results(poller, 3)
+        sends = Connector.serviceSends
+
+        def send(connector: Connector) -> None:
+            sends(connector)
+            server.step()
+
+        monkeypatch.setattr(Connector, "serviceSends", send)
+        results = stage.results(poller, 3)
+        why = {"restart": "paused", "stop": "stopped", "close": "stopped"}.get(how, how + "d")
+        assert [(r.number, r.outcome, r.reason) for r in results if r.target is not first] == [
+            (1, "skipped", why)
+        ] * 2
+        if how == "restart":
+            results = stage.results(poller, 3)
+            assert [(r.number, r.outcome) for r in results] == [(2, "ok")] * 3
+        assert poller.flying == 0
+        assert poller.begun == sum(poller.counts.values()) - poller.counts["skipped"]
+        assert poller.begun == len(server.requests)

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from fasthio import attempting
 from fasthio.lookup import Lookup
+from fasthio.polling import Poller
 from fasthio.resolving import resolve
 from servers import CLOSE, HALF, OK, RESET, SILENT, Request, Wait, answer
-from stages import Stage, url
+from stages import ALWAYS, Stage, url
 
 MOVED = answer(b"", 302, Location="/b")
 
@@ -168,3 +170,27 @@ def test_a_host_that_was_looked_up_and_says_nothing(stage: Stage, then: list[Any
     assert result.latency.total == pytest.approx(2.0, abs=0.1)
     assert poller.done
     lookup.close()
+
+
+def test_what_was_to_be_followed_is_over_before_its_turn(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sockets are ready so often that the poll has ended, and the next one has begun."""
+    monkeypatch.setattr(attempting, "BATCH", 1)
+    moved = answer(b"", 302, Location="/b", Connection="close")
+    server = stage.server([Request(), moved, CLOSE], ALWAYS)
+    tyme = stage.loop.tymth
+
+    def clock() -> float:
+        server.step()
+        return tyme() + (1.0 if len(server.requests) >= 4 else 0.0)  # the budget is used up
+
+    poller = Poller(tymth=tyme, clock=clock, openings=1e6)
+    stage.loop.clients.append(poller)
+    poller.add(url(server, "/a"), every=0.0, count=4)
+    results = stage.results(poller, 4)
+    assert [(r.outcome, r.redirects, r.attempts) for r in results] == [
+        ("ok", 1, 1),
+        *([("ok", 0, 1)] * 3),
+    ]
+    assert (len(server.links), len(server.requests)) == (2, 5)

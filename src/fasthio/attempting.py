@@ -110,8 +110,10 @@ class Attempter(Mender):
         line = None
         try:
             for line in again:
-                if line.flight is not None:
-                    self._serve(line, line.flight, self._clock())
+                flight = line.flight
+                # else it has gone on already, and carries a poll that needs no client
+                if flight is not None and not flight.short:
+                    self._serve(line, flight, self._clock())
         except BaseException:
             self._break_off(line)
             raise

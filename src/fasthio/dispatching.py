@@ -249,6 +249,9 @@ class Dispatcher(tyming.Tymee):  # type: ignore[misc]  # hio has no types
         taken = self._dues.take(now)
         self._next_due = self._dues.next  # what follows may make it earlier
         for target, due in taken:
+            entry = target._entry
+            if entry is None or entry[2] is not None:
+                continue  # an `expect` has ended it meanwhile, or put it off
             target._entry = None
             self._fall_due(target, due, now)
 
