@@ -194,3 +194,55 @@ def test_what_was_to_be_followed_is_over_before_its_turn(
         *([("ok", 0, 1)] * 3),
     ]
     assert (len(server.links), len(server.requests)) == (2, 5)
+
+
+@pytest.mark.parametrize("end", ["found", "timeout", "removed", "interrupted", "closed"])
+def test_a_connection_that_waits_for_a_host_counts(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """It is open, though nothing that comes over it is of interest."""
+    go, woken = threading.Event(), threading.Event()
+
+    def resolver(host: str, port: int) -> Any:
+        go.wait(20)
+        return resolve("127.0.0.1", port)
+
+    server = stage.server(pick=lambda number: ALWAYS if number else [Request(), first, *ALWAYS])
+    first = answer(b"", 302, Location=f"http://example.test:{server.port}/b")
+    lookup = Lookup(woken.set, resolver=resolver)
+    poller = stage.poller(lookup=lookup, connections=2)
+    target = poller.add(url(server, "/a"), count=1, timeout=2.0)
+    stage.loop.rounds(10, poller)
+    others = [poller.add(url(server), every=0.1) for _ in range(2)]
+    for _ in range(50):
+        stage.loop.round(poller)
+        assert poller.connections == sum(not link.gone for link in server.links) <= 2
+    assert {result.outcome for result in poller.results} == {"ok"}
+    assert {result.target for result in poller.results} == set(others)
+    if end == "interrupted":
+        with monkeypatch.context() as patch:
+            patch.setattr(poller, "_turn", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                stage.loop.rounds(100, poller)
+        stage.loop.round(poller)
+        assert poller.connections == 2
+    if end in ("found", "interrupted"):
+        go.set()
+        assert woken.wait(20)
+    elif end == "removed":
+        poller.remove(target)
+    elif end == "closed":
+        poller.close()
+    stage.loop.run(poller, until=lambda: target.state in ("done", "removed"))
+    for other in list(poller):
+        poller.remove(other)
+    assert (poller.connections, len(poller._lines._aside)) == (0, 0)
+    result = next(result for result in poller.results if result.target is target)
+    ends = {"timeout": "timeout", "removed": "cancelled", "closed": "cancelled"}
+    assert (result.outcome, result.attempts) == (ends.get(end, "ok"), 1)
+    go.set()
+    lookup.close()
+
+
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt

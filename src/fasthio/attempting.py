@@ -267,7 +267,7 @@ class Attempter(Mender):
 
     def _hold(self, line: Line, flight: Flight) -> None:
         """Let a redirect wait for its host; what the server does meanwhile is of no interest."""
-        self._lines.unwatch(line)
+        self._lines.put_aside(line)
         flight.first = flight.first if flight.first is not None else self._clock()
         flight.retry_at = self._now() + HELD
         flight.connect_by = FOREVER

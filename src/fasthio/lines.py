@@ -258,11 +258,12 @@ class Lines:
         self._shared = shared
         self._idle: OrderedDict[Line, None] = OrderedDict()  # longest idle first
         self._pool: dict[Key, list[Line]] = {}
+        self._aside: set[Line] = set()  # open, with a poll, and not watched
         self._readiness: Readiness | None = None
 
     def __len__(self) -> int:
         """Give how many are open or being opened."""
-        return len(self.by_fd)
+        return len(self.by_fd) + len(self._aside)
 
     def open(self, readiness: Readiness) -> None:
         """Take the selector to use."""
@@ -270,7 +271,7 @@ class Lines:
 
     def close(self) -> None:
         """Close all."""
-        for line in list(self.by_fd.values()):
+        for line in [*self.by_fd.values(), *self._aside]:
             self.hang_up(line)
         self._idle.clear()
         self._pool.clear()
@@ -304,7 +305,7 @@ class Lines:
 
     def make_room(self) -> None:
         """Close lines that have been idle longest where there are too many."""
-        while len(self.by_fd) >= self.most and self._idle:
+        while len(self) >= self.most and self._idle:
             self.hang_up(next(iter(self._idle)))
 
     def watch(self, line: Line) -> None:
@@ -324,6 +325,7 @@ class Lines:
             readiness.register(fd, mask)
             line.cs, line.fd = cs, fd
             self.by_fd[fd] = line
+            self._aside.discard(line)
         else:
             readiness.modify(line.fd, mask)
         line.mask = mask
@@ -343,6 +345,11 @@ class Lines:
         line.mask = 0
         line.short = False
 
+    def put_aside(self, line: Line) -> None:
+        """Watch a line no more until `watch`; it stays open, and counts as that."""
+        self.unwatch(line)
+        self._aside.add(line)
+
     def forget(self, fd: int) -> None:
         """Watch a descriptor no more that no line is known for: it would be ready for ever."""
         if self._readiness is not None and fd not in self.by_fd:
@@ -360,7 +367,8 @@ class Lines:
         idle = list(self._idle)
         pooled = {line for pool in self._pool.values() for line in pool}
         flying = [flight.line for flight in flights]
-        every = dict.fromkeys([*flying, *kept, *idle, *pooled, *self.by_fd.values(), *broken])
+        known = [*idle, *pooled, *self.by_fd.values(), *self._aside]
+        every = dict.fromkeys([*flying, *kept, *known, *broken])
         under_way = set(flights)
         for line in every:
             if line is None:
@@ -373,11 +381,13 @@ class Lines:
                 held = line.client.held  # its redirect waits for a host, not for the socket
                 sound = (watched or held) and flight.line is line and flight in under_way
             else:  # closed, or idle
-                sound = line.cs is None or (
+                sound = (line.cs is None and line not in self._aside) or (
                     watched and line in self._idle and (not self._shared or line in pooled)
                 )
             if not sound:
                 self.discard(line)
+            elif flight is not None and not watched:
+                self._aside.add(line)
         for flight in flights:
             if flight.line is not None and flight.line.flight is not flight:
                 flight.line = None
@@ -391,6 +401,7 @@ class Lines:
     def hang_up(self, line: Line) -> None:
         """Close the connection of a line; its client can be opened again."""
         self.unwatch(line)
+        self._aside.discard(line)
         line.client.close()
         self._idle.pop(line, None)
         pool = self._pool.get(line.key) if self._shared else None
