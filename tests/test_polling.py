@@ -320,6 +320,22 @@ class TestRetries:
         server = stage.server([Request(), answer(b"", 503, Retry_After=9)])
         assert stage.one(server, retries=5).attempts == 1
 
+    @pytest.mark.parametrize(
+        ("said", "reason"),
+        [
+            (answer(b"x" * 99), "body-too-large"),
+            (answer(b"", 302), "redirect-missing"),
+            (answer(b"", 302, Location="ftp://x/"), "redirect-scheme"),
+        ],
+    )
+    def test_what_would_come_again_is_not_asked_for_again(
+        self, stage: Stage, said: bytes, reason: str
+    ) -> None:
+        server = stage.server([Request(), said, CLOSE])
+        result = stage.one(server, retries=5, max_body=50)
+        assert (result.outcome, result.reason, result.attempts) == ("error", reason, 1)
+        assert len(server.requests) == 1
+
     def test_post_is_not_retried_but_where_it_was_not_sent(self, stage: Stage) -> None:
         server = stage.server([Request(), answer(b"", 503)])
         assert stage.one(server, method="POST", retries=5).attempts == 1

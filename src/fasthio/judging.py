@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from .exchanging import IDEMPOTENT
+from .grammar import ERRORS, EXCHANGE_ERRORS
 from .pacing import retry_after
 
 if TYPE_CHECKING:
@@ -17,8 +18,14 @@ __all__ = ["asked_wait", "judge", "may_retry"]
 TRANSIENT: Final = frozenset((500, 502, 503, 504))
 #: Codes of errors with which nothing of a request had reached the server it was meant for.
 UNSENT: Final = frozenset(("refused", "closed", "tls", "socket"))
-#: Codes of errors that trying again does not cure.
-LASTING: Final = frozenset(("certificate", "bad-request"))
+#: Codes of errors that trying again does not cure: the server would say the same again.
+LASTING: Final = frozenset(
+    code
+    for code, spec in (ERRORS | EXCHANGE_ERRORS).items()
+    if code == "certificate"
+    or spec.kind in {"line-limit", "limit", "event-line", "event"}
+    or spec.kind in {"redirect", "stream", "decoding", "request"}
+)
 
 
 def judge(target: Target, result: PollResult) -> None:

@@ -168,9 +168,11 @@ class TargetSpec:
         timeout: seconds a poll may take in all, retries included.
         connect_timeout: seconds until an attempt must have its connection; None
             for `timeout`.
-        retries: further attempts within a poll whose first one failed in the network
-            or with status 500, 502, 503 or 504 without Retry-After; for idempotent
-            methods, for others only where nothing was sent (RFC 9110 9.2.2).
+        retries: further attempts within a poll whose first one got no whole response,
+            or status 500, 502, 503 or 504 without Retry-After; for idempotent
+            methods, for others only where nothing was sent (RFC 9110 9.2.2). None
+            where the same would come again: a response over a limit, a refused
+            redirect, a refused certificate.
         jitter: each poll is put off by up to so many seconds at random; below `every`.
         conditional: ask with If-None-Match and If-Modified-Since, keep the body.
         expect: what is a success: a status, several, or a function that is given the
