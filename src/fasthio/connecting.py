@@ -19,6 +19,8 @@ __all__ = ["Connector", "ConnectorTls"]
 
 _EAGAIN: Final = -errno.EAGAIN
 _WAITS: Final = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
+#: Octets of a full record (RFC 8446 5.1).
+_RECORD: Final = 16_384
 
 
 class ConnectorTls(Connector, tcp.ClientTls):  # type: ignore[misc]
@@ -220,11 +222,11 @@ class ConnectorTls(Connector, tcp.ClientTls):  # type: ignore[misc]
         if _peek is None:
             self._service_receives()
             return len(rxbs) - before
-        fd = self._fd
         cs = self.cs
         left = self.Bound
-        # a look at the socket is cheaper than the exception of an empty read
-        while left > 0 and (cs.pending() or _peek(fd) != _EAGAIN):
+        # a look at the socket is cheaper than the exception of an empty read; it does not show
+        # what the SSL object holds, so that nothing is left there (RFC 9112 6.3)
+        while cs.pending() or (left > 0 and not self._quiet()):
             data = self.receive()
             if not data:
                 break
@@ -232,16 +234,26 @@ class ConnectorTls(Connector, tcp.ClientTls):  # type: ignore[misc]
             left -= len(data)
         return len(rxbs) - before
 
+    def _quiet(self) -> bool:
+        """Look whether the socket has nothing to receive; a reset is told by the look alone."""
+        assert _peek is not None
+        count: int = _peek(self._fd)
+        if count >= 0 or count == _EAGAIN:
+            return count < 0
+        self._ended(count)  # whoever receives after the look finds an orderly end
+        return True
+
     def receive_into(self, body: bytearray, size: int, ahead: int = 0) -> int:
         """Receive straight to the end of a body; see `Connector.receive_into`."""
         left = min(size, self.Stride)
         total = 0
         bs = self.bs
+        cs = self.cs
         try:
-            # one receive gives one TLS record: 16 KiB
-            if _peek is not None and not self.cs.pending() and _peek(self._fd) == _EAGAIN:
+            # one receive gives one TLS record
+            if _peek is not None and not cs.pending() and self._quiet():
                 return 0
-            # one exception at the end of what is there costs less than a look before each record
+            # one exception at the end of what is there costs less than a look before each full one
             while left > 0:
                 self.bs = left
                 data = self.receive()
@@ -250,8 +262,12 @@ class ConnectorTls(Connector, tcp.ClientTls):  # type: ignore[misc]
                 body += data
                 total += len(data)
                 left -= len(data)
+                if len(data) < _RECORD and _peek is not None and not cs.pending() and self._quiet():
+                    break  # most ends come behind a short record, and a look tells a reset
         finally:
             self.bs = bs
+        if total == ahead and cs.pending():
+            self.receive_direct()  # beyond the body, in its record: no look at the socket shows it
         return total
 
     def send(self, data: bytes | bytearray) -> int:
