@@ -8,6 +8,7 @@ import pytest
 
 from exchanges import FIXED, check_idle, make, settled
 from fasthio import errors
+from fasthio.clienting import Client
 from servers import CLOSE, HALF, OK, RESET, SILENT, Drip, Loop, Request, Server, Wait, answer
 
 CHUNKED = (
@@ -418,3 +419,31 @@ def test_switched_protocol() -> None:
         client.request()
         loop.run(client, until=lambda: settled(client, 2), rounds=60)
         assert client.responses[1]["error"].code == "closed"
+
+
+@pytest.mark.parametrize("head", [b"", b"Content-Type: text/event-stream\r\n"])
+@pytest.mark.parametrize(("bufsize", "count"), [(8096, 9), (8096, 20), (65_536, 1), (131_072, 1)])
+def test_end_behind_full_receives(bufsize: int, count: int, head: bytes) -> None:
+    """D54: what is seen of the end with the last octets is the end, and nothing is read past it."""
+    octets = b"HTTP/1.1 200 OK\r\n%b\r\n" % head
+    octets += b"x" * (bufsize * count - len(octets))
+    with Server([Request(), octets, CLOSE]) as server, Loop(server) as loop:
+        client = loop.client(Client, server, bufsize=bufsize)
+        client.request()
+        loop.run(client, until=lambda: client.responses, rounds=50)
+        response = client.responses[0]
+        assert not response["errored"], response["error"]
+        assert client.connector.fault is None
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_malformed_and_closed(more: int) -> None:
+    """D58: a new connection comes next, whether the end behind it was seen with it or not."""
+    octets = b"HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\nhello"
+    with Server([Request(), octets, CLOSE], [Request(), OK]) as server, Loop(server) as loop:
+        client = loop.client(Client, server, bufsize=len(octets) + more)
+        client.request()
+        client.request()
+        loop.run(client, until=lambda: len(client.responses) == 2, rounds=50)
+        assert client.responses[0]["error"].code == "bad-length"
+        assert client.responses[1]["body"] == b"ok"

@@ -191,6 +191,7 @@ class Carrier(Sender):
             left -= more
             if more < _BULK or left <= 0:
                 break
+            direct = direct and connector._idle_fd >= 0  # not past the end it has just seen
         if connector.cutoff:
             self._cut(exchange)
         elif connector.txbs and getattr(connector, "_unsendable", False):
@@ -381,10 +382,10 @@ class Carrier(Sender):
         connector = self.connector
         if respondent.errored:
             fault = getattr(respondent, "fault", None)
-            if isinstance(fault, ClosureError) or connector.cutoff:
+            if isinstance(fault, ClosureError) or (fault is None and connector.cutoff):
                 self._over = "peer"
             else:
-                self._drop()
+                self._drop()  # whether the end behind what is wrong was seen by now, or not
         elif respondent.status == 101 or (
             respondent.method == "CONNECT" and 200 <= respondent.status < 300
         ):
