@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import pytest
 
 from exchanges import FIXED, check_idle, make, settled
+from fasthio.connecting import Connector
+from fasthio.resolving import Address
 from servers import CLOSE, OK, SILENT, Drip, Loop, Request, Server, Wait, answer
 
 
@@ -150,3 +153,41 @@ def test_pace_after_a_rest() -> None:
         links = len(server.links)
         loop.rounds(20, client)
         assert len(server.links) - links <= 5
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    "limit", [{"timeout": 0.5}, {"timeout": {"connect": 0.5}}, {"idle": 0.5}], ids=str
+)
+def test_limit_on_an_address_that_is_silent(
+    limit: dict[str, Any], stream: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D41: whatever limit ends an attempt to connect, the next one is at the next address."""
+    if (limit == {"idle": 0.5}) != stream and not isinstance(limit.get("timeout"), dict):
+        return  # `idle` is for streams, and a limit on the whole ends them
+    accept = Connector.accept
+
+    def answered(self: Connector) -> bool:
+        return self._address().sockaddr[0] != "127.0.0.2" and accept(self)
+
+    monkeypatch.setattr(Connector, "accept", answered)
+    event = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\nretry: 1\ndata: a\n\n"
+    script = [Request(), event, CLOSE] if stream else [Request(), OK]
+    with Server(script) as server, Loop(server) as loop:
+        client = make(server, loop, reconnectable=stream, **limit)
+        near = client.connector.addresses[0]
+        far = Address(socket.AF_INET, ("127.0.0.2", server.port))
+        client.connector.addresses = [near, far]
+        client.connector._index = int(not stream)
+        client.reopen()
+        client.request()
+        if stream:
+            loop.run(client, until=lambda: client.stream, rounds=20)
+            client.connector._index = 1
+            loop.run(client, until=lambda: len(client.events) == 2, rounds=200)
+        else:
+            loop.run(client, until=lambda: client.responses, rounds=200)
+            assert client.responses.popleft()["errored"]
+            client.request()
+            loop.run(client, until=lambda: client.responses, rounds=20)
+            assert client.responses[0]["body"] == b"ok"

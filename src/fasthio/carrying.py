@@ -253,13 +253,12 @@ class Carrier(Sender):
         fault = getattr(connector, "fault", None)
         detail = f"{limit:g} s" + (f", last {fault}" if fault else "")
         error = exchange_error(code, detail, fault)
+        self._pass_over()
         if exchange.stream is not None and connector.reconnectable and code != "timeout-total":
             self._resume(exchange, Reason.of(error))
             return
         self._fail(error)
         self._drop()
-        if code == "timeout-connect" and isinstance(connector, Connector):
-            connector.pass_on()
 
     # responses
 

@@ -232,6 +232,12 @@ class Linker(Streamer):
             self._reopen_connector()  # at hio's pace: programs wait for it to be connected
             connector.tymer.start(duration=connector.tymeout)
 
+    def _pass_over(self) -> None:
+        """Turn to the next address where a limit ends an attempt to connect (hio: D41)."""
+        connector = self.connector
+        if isinstance(connector, Connector) and connector.opened and not connector.connected:
+            connector.pass_on()
+
     def _reopen_connector(self) -> None:
         connector = self.connector
         self._over = None
