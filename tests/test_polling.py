@@ -184,8 +184,8 @@ class TestExchanges:
     ) -> None:
         """What is left of a record shows on no socket: it is gone on with all the same."""
         ours, theirs = contexts()
-        monkeypatch.setattr(ConnectorTls, "Bound", 1)  # one receive in each service
-        server = stage.server([Request(), answer(b"x" * 40_000)], context=ours)
+        monkeypatch.setattr(ConnectorTls, "Stride", 10_000)  # less than a record in each service
+        server = stage.server([Request(), answer(b"x" * 400_000)], context=ours)
         poller = stage.poller(context=theirs)
         poller.add(url(server), count=1)
         lines = poller._lines
@@ -195,7 +195,7 @@ class TestExchanges:
             again += bool(lines.again)
             if lines.again:
                 poller.wait(60.0)  # there is something to do at once
-        assert (poller.results[0].outcome, poller.results[0].octets) == ("ok", 40_000)
+        assert (poller.results[0].outcome, poller.results[0].octets) == ("ok", 400_000)
         assert again
 
     def test_a_large_body_in_small_pieces(self, stage: Stage) -> None:

@@ -23,6 +23,16 @@ _WAITS: Final = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _RECORD: Final = 16_384
 
 
+def _look(cs: ssl.SSLSocket) -> int:
+    """Tell what `engine.peek` does, where there is none."""
+    try:
+        return len(socket.socket.recv(cs, 1, socket.MSG_PEEK))  # beneath TLS
+    except BlockingIOError:
+        return _EAGAIN
+    except OSError as error:
+        return -(error.errno or 1)
+
+
 class ConnectorTls(Connector, tcp.ClientTls):  # type: ignore[misc]
     """The same over TLS.
 
@@ -219,9 +229,6 @@ class ConnectorTls(Connector, tcp.ClientTls):  # type: ignore[misc]
         """Receive what there is into `rxbs`; see `Connector.receive_direct`."""
         rxbs = self.rxbs
         before = len(rxbs)
-        if _peek is None:
-            self._service_receives()
-            return len(rxbs) - before
         cs = self.cs
         left = self.Bound
         # a look at the socket is cheaper than the exception of an empty read; it does not show
@@ -236,8 +243,7 @@ class ConnectorTls(Connector, tcp.ClientTls):  # type: ignore[misc]
 
     def _quiet(self) -> bool:
         """Look whether the socket has nothing to receive; a reset is told by the look alone."""
-        assert _peek is not None
-        count: int = _peek(self._fd)
+        count: int = _look(self.cs) if _peek is None else _peek(self._fd)
         if count >= 0 or count == _EAGAIN:
             return count < 0
         self._ended(count)  # whoever receives after the look finds an orderly end
@@ -251,7 +257,7 @@ class ConnectorTls(Connector, tcp.ClientTls):  # type: ignore[misc]
         cs = self.cs
         try:
             # one receive gives one TLS record
-            if _peek is not None and not cs.pending() and self._quiet():
+            if not cs.pending() and self._quiet():
                 return 0
             # one exception at the end of what is there costs less than a look before each full one
             while left > 0:
@@ -262,7 +268,7 @@ class ConnectorTls(Connector, tcp.ClientTls):  # type: ignore[misc]
                 body += data
                 total += len(data)
                 left -= len(data)
-                if len(data) < _RECORD and _peek is not None and not cs.pending() and self._quiet():
+                if len(data) < _RECORD and not cs.pending() and self._quiet():
                     break  # most ends come behind a short record, and a look tells a reset
         finally:
             self.bs = bs
