@@ -182,6 +182,8 @@ def test_same_request_interrupted_at_every_line(respondents: Any) -> None:
                     except KeyboardInterrupt:
                         pass
                 loop.tymist.tick()
+                if settled(client, 2):
+                    break
             assert [bytes(each["body"]) for each in client.responses] == [b"at /same"] * 2, line
             assert not client.waited
             assert not client.requests
