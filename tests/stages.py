@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import ssl
 from typing import Any
+
+import pytest
 
 from fasthio.polling import Poller
 from fasthio.results import OUTCOMES, PollResult
 from servers import CLOSE, HALF, OK, RESET, SILENT, Drip, Loop, Request, Server, answer
 
 ALWAYS = [Request(), OK] * 200
+
+
+def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Make a context for a server at 127.0.0.1, and one that trusts it."""
+    trustme = pytest.importorskip("trustme")
+    authority = trustme.CA()
+    ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(ours)
+    theirs = ssl.create_default_context()
+    authority.configure_trust(theirs)
+    return ours, theirs
 
 
 class Stage:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import itertools
-import ssl
 import threading
 import types
 from typing import Any
@@ -18,18 +17,7 @@ from fasthio.grammar import Limits
 from fasthio.polling import Poller, TargetSpec, poll
 from scripted import check_account
 from servers import CLOSE, OK, RESET, SILENT, Drip, Request, Wait, answer
-from stages import ALWAYS, Stage, url
-
-
-def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """Make a context for a server at 127.0.0.1, and one that trusts it."""
-    trustme = pytest.importorskip("trustme")
-    authority = trustme.CA()
-    ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("127.0.0.1").configure_cert(ours)
-    theirs = ssl.create_default_context()
-    authority.configure_trust(theirs)
-    return ours, theirs
+from stages import ALWAYS, Stage, contexts, url
 
 
 class TestExchanges:

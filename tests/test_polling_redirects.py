@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 import threading
 from typing import Any
 
@@ -13,7 +12,7 @@ from fasthio.lookup import Lookup
 from fasthio.polling import Poller
 from fasthio.resolving import resolve
 from servers import CLOSE, HALF, OK, RESET, SILENT, Request, Wait, answer
-from stages import ALWAYS, Stage, url
+from stages import ALWAYS, Stage, contexts, url
 
 MOVED = answer(b"", 302, Location="/b")
 
@@ -46,12 +45,7 @@ def test_a_connection_that_ends_with_a_redirect(stage: Stage, end: str, shared: 
 
 @pytest.mark.parametrize("end", ENDS)
 def test_over_tls(stage: Stage, end: str) -> None:
-    trustme = pytest.importorskip("trustme")
-    authority = trustme.CA()
-    ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("127.0.0.1").configure_cert(ours)
-    theirs = ssl.create_default_context()
-    authority.configure_trust(theirs)
+    ours, theirs = contexts()
     server = stage.server([Request(), *ENDS[end]], [Request(), OK], context=ours)
     poller = stage.poller(context=theirs)
     poller.add(url(server, "/a"), count=1, timeout=5.0)
