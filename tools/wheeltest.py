@@ -30,12 +30,12 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 #: The parts that meet hio, Python and the operating system; the rest differs less with these.
 CORE = (
-    "client_alike client_doers client_programs client_replaced clienting connecting engine errors "
-    "grammar installing interpreters kept_heads package parser parser_buffers parser_calls "
-    "parser_grammar parser_memory polling polling_checks polling_hostile polling_names publishing "
-    "receiving redirecting repeating request_differences requesting responding responding_by_hand "
-    "response_differences running stream_asking stream_ends streaming syntax tls_sessions tlsing "
-    "waiting"
+    "client_alike client_containers client_doers client_programs client_replaced clienting "
+    "connecting engine errors grammar installing interpreters kept_heads package parser "
+    "parser_buffers parser_calls parser_grammar parser_memory polling polling_checks "
+    "polling_hostile polling_names polling_redirects publishing receiving redirecting repeating "
+    "request_differences requesting responding responding_by_hand response_differences running "
+    "stream_asking stream_ends streaming syntax tls_receiving tls_sessions tlsing waiting"
 )
 #: Asked of the Python that has the wheel.
 FACTS = """
