@@ -511,3 +511,13 @@ def test_parse_head_cut_off(engine: ModuleType) -> None:
     with pytest.raises(ClosureError) as caught:
         parser.parse(rx)  # the end of the stream is not forgotten
     assert caught.value.code == "closed-in-body"
+
+
+@pytest.mark.parametrize("kind", ["ResponseParser", "EventParser"])
+def test_no_attributes_of_a_programs_own(engine: ModuleType, kind: str) -> None:
+    """A name mistyped is told on both engines, and neither has weak references."""
+    parser = getattr(engine, kind)()
+    with pytest.raises(AttributeError):
+        parser.mehtod = "HEAD"
+    with pytest.raises(TypeError):
+        weakref.ref(parser)

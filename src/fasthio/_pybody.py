@@ -36,6 +36,21 @@ _GATHER: Final = 16384
 class BodyParser(HeadParser):
     """Parse bodies and trailer sections."""
 
+    __slots__ = (
+        "_framing",
+        "_left",
+        "_overhead",
+        "_taken",
+        "_trailing",
+        "body",
+        "codings",
+        "conflicted",
+        "extensions",
+        "headed",
+        "length",
+        "trailers",
+    )
+
     def _start_message(self, method: str) -> None:
         self._start_head(method)
         self.length: int | None = None

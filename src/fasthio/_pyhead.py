@@ -73,6 +73,17 @@ def _copier_of(mapping: Any) -> Any:
 class HeadParser(LineParser):
     """Parse heads; those that come in one piece at once."""
 
+    __slots__ = (
+        "_copy",
+        "_kept",
+        "_kinds",
+        "_lines",
+        "_pairs",
+        "_prefixes",
+        "_quick_room",
+        "_status",
+    )
+
     def __init__(self, *, limits: Limits | None = None, mapping: type[Any] | None = None) -> None:
         limits = limits_of(limits)
         copy = _copier_of(CIMultiDict if mapping is None else mapping)

@@ -54,11 +54,12 @@ _MOST_RECEIVED: Final = MAX_LENGTH // 2  # octets of a message that may be claim
 class ResponseParser(BodyParser):
     """Parse HTTP/1.1 responses from a buffer that fills as octets come."""
 
-    _busy = False  # a call is under way: none may begin within it
+    __slots__ = ("_busy", "_eof", "_pending")
 
     def __init__(self, *, limits: Limits | None = None, mapping: type[Any] | None = None) -> None:
-        if self._busy:
+        if getattr(self, "_busy", False):
             raise RuntimeError(_AT_WORK)
+        self._busy = False  # a call is under way: none may begin within it
         super().__init__(limits=limits, mapping=mapping)
         self._start("GET")
 
