@@ -95,11 +95,9 @@ class TestNames:
         lookup.close()
 
     def test_of_redirects_hold_up_nobody(self, stage: Stage) -> None:
-        go, woken = threading.Event(), threading.Event()
-        asked: list[str] = []
+        go, woken = threading.Event(), threading.Semaphore(0)
 
         def resolver(host: str, port: int) -> Any:
-            asked.append(host)
             go.wait(20)
             if host == "nowhere.test":
                 raise exchange_error("unresolved", host)
@@ -115,7 +113,7 @@ class TestNames:
         lost = stage.server(
             pick=lambda number: [Request(), answer(b"", 302, Location="http://nowhere.test/")]
         )
-        lookup = Lookup(woken.set, resolver=resolver)
+        lookup = Lookup(woken.release, resolver=resolver)
         poller = stage.poller(lookup=lookup)
         moved = poller.add(url(here), every=9.0, timeout=9.0)
         gone = poller.add(url(lost), every=9.0, timeout=9.0)
@@ -124,14 +122,14 @@ class TestNames:
         assert {result.outcome for result in results} == {"ok"}
         assert (moved.state, gone.state) == ("polling", "polling")
         go.set()
-        assert woken.wait(20)
+        for _ in range(2):  # tyme goes faster than the threads
+            assert woken.acquire(timeout=20)
         results = sorted(stage.results(poller, 2), key=lambda result: result.outcome)
         assert [(r.target, r.outcome, r.reason, r.attempts) for r in results] == [
             (gone, "error", "unresolved", 1),
             (moved, "ok", "", 1),
         ]
         assert results[1].body == b"there"
-        assert sorted(asked) == ["example.test", "nowhere.test"]
         lookup.close()
 
     @pytest.mark.parametrize("end", ["found", "not found", "removed", "too late", "closed"])
