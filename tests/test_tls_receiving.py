@@ -22,17 +22,20 @@ def client_of(loop: Loop, server: Server, authority: Authority, **kwa: Any) -> A
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("rest", [0, 5])
+@pytest.mark.parametrize("sunk", [False, True])
 @pytest.mark.parametrize("size", [2, 70_000, 300_000, 1_000_000])
 def test_octets_behind_a_body(
-    authority: Authority, version: ssl.TLSVersion, size: int, rest: int
+    authority: Authority, version: ssl.TLSVersion, size: int, sunk: bool, rest: int
 ) -> None:
     """D59: also where they are in the last record of the body and the socket is quiet."""
     scripts = [[Request(), answer(b"x" * size) + answer(b"evil"), Request(), OK], [Request(), OK]]
     with Server(*scripts, context=authority.server(version)) as server, Loop(server) as loop:
         client = client_of(loop, server, authority)
-        client.request()
+        sink = bytearray()
+        client.request(sink=sink.extend if sunk else None)
         loop.run(client, until=lambda: client.responses, rounds=200)
-        assert len(client.responses.popleft()["body"]) == size
+        body = client.responses.popleft()["body"]
+        assert (sink if sunk else body) == b"x" * size
         loop.rounds(rest, client)
         client.request()
         loop.run(client, until=lambda: client.responses, rounds=200)

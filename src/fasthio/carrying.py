@@ -223,6 +223,8 @@ class Carrier(Sender):
         count: int = connector.receive_into(engine.body, size, 0 if pouring else max(wanted, 0))
         if count:
             engine.received(count)
+            if count == wanted:
+                connector.receive_behind()  # else it would answer the next request (RFC 9112 6.3)
         return count
 
     # time limits

@@ -272,9 +272,12 @@ class ConnectorTls(Connector, tcp.ClientTls):  # type: ignore[misc]
                     break  # most ends come behind a short record, and a look tells a reset
         finally:
             self.bs = bs
-        if total == ahead and cs.pending():
-            self.receive_direct()  # beyond the body, in its record: no look at the socket shows it
         return total
+
+    def receive_behind(self) -> None:
+        """Receive what the last record of a body holds behind it; see `Connector`."""
+        if self.cs.pending():
+            self.receive_direct()
 
     def send(self, data: bytes | bytearray) -> int:
         """Send from the front of `data`; see `Connector.send`."""

@@ -482,6 +482,9 @@ class Connector(tcp.Client):  # type: ignore[misc]  # hio has no types
         self._ended(count)
         return 0
 
+    def receive_behind(self) -> None:
+        """Receive what no look at the socket shows, once a body has been received into: nothing."""
+
     def _ended(self, count: int) -> None:
         """See what a receive that gave nothing means."""
         if count == 0:
