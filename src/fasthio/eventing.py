@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hio.core.http import httping
@@ -32,7 +31,10 @@ def _decode(data: str) -> Any:
 
 
 class _Appending:
-    """Append one by one, as hio does, where a program's own container may do more than hold."""
+    """Append one by one, decoded where asked for: a program's own container may do more than hold.
+
+    As hio does.
+    """
 
     def __init__(self, events: Any, dictable: bool) -> None:
         self.events = events
@@ -207,14 +209,6 @@ class EventSource(httping.EventSource):  # type: ignore[misc]  # hio has no type
         if not self.raw and not self.closed:
             return
         events: Any = self.events
-        if type(events) is not deque:
+        if self.dictable or type(events) is not deque:
             events = _Appending(events, self.dictable)
-        if not self.dictable or events is not self.events:
-            self.engine.feed(self.raw, events, bool(self.closed))
-            return
-        count = self.engine.count
-        try:
-            self.engine.feed(self.raw, self.events, bool(self.closed))
-        finally:  # an event before the fault is as good as any
-            for event in islice(reversed(self.events), self.engine.count - count):
-                event["data"] = _decode(event["data"])
+        self.engine.feed(self.raw, events, bool(self.closed))

@@ -23,8 +23,8 @@ LASTING: Final = frozenset(
     code
     for code, spec in (ERRORS | EXCHANGE_ERRORS).items()
     if code == "certificate"
-    or spec.kind in {"line-limit", "limit", "event-line", "event"}
-    or spec.kind in {"redirect", "stream", "decoding", "request"}
+    or spec.kind
+    in {"line-limit", "limit", "event-line", "event", "redirect", "stream", "decoding", "request"}
 )
 
 
